@@ -1,0 +1,104 @@
+import type { SequenceRanges } from '@tombolo/wire/frame';
+
+/**
+ * What a running bridge shows of itself: plain data, made anew for each request. The API serialises it, `tombolo status`
+ * renders it, metrics are set from it. No secret is in it, and no URI with credentials.
+ */
+export interface BridgeView {
+  readonly network: string;
+  readonly cluster: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly role: 'master' | 'standby';
+  /** Why this bridge is a standby, or who is master when that is known. */
+  readonly roleReason: string | undefined;
+  readonly draining: boolean;
+  readonly incarnation: number;
+  readonly broker: BrokerView;
+  readonly links: readonly LinkView[];
+  readonly connectors: readonly ConnectorView[];
+  readonly demand: readonly DemandView[];
+  readonly streams: readonly StreamView[];
+  /** Warnings of the topology file and what else an operator should know, as sentences. */
+  readonly notes: readonly string[];
+}
+
+export interface BrokerView {
+  readonly type: string;
+  readonly up: boolean;
+  readonly state: 'down' | 'connecting' | 'standby' | 'master';
+  /** host:port/vhost in use; no credentials. */
+  readonly address: string | undefined;
+  readonly product: string | undefined;
+  /** Why it is not up, as a sentence with what to do. */
+  readonly reason: string | undefined;
+  /** The broker's alarm, when it refuses to read from publishers. */
+  readonly blocked: string | undefined;
+  /** How demand is seen, e.g. "management API + events". */
+  readonly demandMethod: string;
+}
+
+export interface LinkView {
+  readonly peer: string;
+  readonly up: boolean;
+  readonly state: string;
+  readonly reason: string | undefined;
+  readonly address: string | undefined;
+  readonly roundTripMs: number | undefined;
+  readonly protocolVersion: number | undefined;
+  readonly reconnects: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface ConnectorView {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly duplex: boolean;
+  readonly peer: string;
+  /** up: agreed on by both ends over a live link; pending: only one end knows it; down: no link; paused. */
+  readonly state: 'up' | 'pending' | 'down' | 'paused';
+  readonly reason: string | undefined;
+}
+
+export interface DemandView {
+  readonly kind: 'queue' | 'topic';
+  readonly destination: string;
+  /** The cluster whose consumers these are; the own cluster for local demand. */
+  readonly cluster: string;
+  readonly consumers: number;
+  /** Served: a stream may flow or flows. Otherwise why not: queue_absent, no_permission, no_route, paused, refused. */
+  readonly unserved: string | undefined;
+  /** A sentence for people. */
+  readonly detail: string | undefined;
+  /** Connectors by which this demand is told to peers (local demand) or was heard (remote demand). */
+  readonly connectors: readonly string[];
+}
+
+export interface StreamView {
+  readonly role: 'source' | 'sink';
+  readonly peer: string;
+  readonly connector: string;
+  readonly kind: 'queue' | 'topic';
+  readonly destination: string;
+  readonly state: string;
+  /** Why nothing moves at present, as a sentence; undefined when it flows or there is nothing to move. */
+  readonly blockedBy: string | undefined;
+  readonly epoch: string;
+  readonly granted: number;
+  /** Credit left: granted less what was taken. */
+  readonly credit: number;
+  readonly window: number;
+  /** Highest sequence number taken (source) or received (sink). */
+  readonly last: number;
+  readonly unsettled: number;
+  readonly unsettledBytes: number;
+  readonly accepted: number;
+  readonly released: number;
+  readonly rejected: number;
+  readonly returned: number;
+  readonly suppressed: number;
+  /** Sequence numbers that are missing, when something is being asked for again. */
+  readonly missing: SequenceRanges;
+}

@@ -1,0 +1,186 @@
+import type { Fault } from '@tombolo/kernel/fault';
+import type { QueueProperties } from '@tombolo/wire/frame';
+
+/**
+ * The broker port: what a bridge asks of its own broker, in four small roles. An adapter knows nothing of peers.
+ * Adapters call back synchronously from their I/O loop and never throw into it; handlers must not block.
+ */
+export interface Broker {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly demand: DemandWatch;
+  /** Begins to connect and never gives up (capped, jittered back-off over all URIs) until `stop`. Idempotent. */
+  start(): void;
+  /** Closes what is open in good order: pending acknowledgements are written and known to be processed first. */
+  stop(): Promise<void>;
+}
+
+/**
+ * down → connecting → standby (connected, but another bridge holds the lock queues) → master (connected, both locks held)
+ * → down …  Consuming and publishing are possible in `master` only.
+ */
+export type BrokerState =
+  | { readonly is: 'down'; readonly fault?: Fault; readonly attempt: number }
+  | { readonly is: 'connecting'; readonly uri: string }
+  | { readonly is: 'standby'; readonly uri: string; readonly reason: string }
+  | { readonly is: 'master'; readonly uri: string; readonly product: string; readonly clusterName: string };
+
+export interface BrokerListener {
+  stateChanged(state: BrokerState): void;
+  /** The broker stopped reading from the publishing connection (an alarm), or reads again (`undefined`). */
+  blocked(reason: string | undefined): void;
+}
+
+// ---- source ----------------------------------------------------------------------------------------------------------
+
+/** One message handed over by the broker. Valid for acknowledgement as long as its channel lives. */
+export interface Delivery {
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Property flags and list, raw (see Envelope). Not shared with a larger buffer that would be kept alive by it. */
+  readonly properties: Uint8Array;
+  readonly body: Uint8Array;
+  /** The adapter's handle: which channel, which delivery tag. */
+  readonly token: DeliveryToken;
+}
+
+/** Opaque to everybody but the adapter. */
+export interface DeliveryToken {
+  readonly channel: object;
+  readonly tag: number;
+}
+
+export type ConsumerEnd =
+  /** `cancel` was asked for and is complete: everything that the broker sent before has been handed over. Unacknowledged stays valid. */
+  | { readonly why: 'cancelled' }
+  /** The broker cancelled it: the queue was deleted (or its node went). Unacknowledged messages are gone with it. */
+  | { readonly why: 'queue-gone' }
+  /** The channel or the connection died: no token of it is valid any more, the broker will deliver these messages again. */
+  | { readonly why: 'lost' }
+  /** The broker refused the consumer. */
+  | { readonly why: 'refused'; readonly fault: Fault };
+
+export interface ConsumerHandler {
+  /** In queue order. One call per chunk read from the socket, so that work can be done in batches. */
+  delivered(deliveries: readonly Delivery[]): void;
+  /** Exactly once, and last. */
+  ended(end: ConsumerEnd): void;
+}
+
+export interface Consumer {
+  /** Asks the broker to stop; `ended({why: 'cancelled'})` follows. Idempotent. */
+  cancel(): void;
+}
+
+export interface Source {
+  /**
+   * Consumes with manual acknowledgement and a per-consumer prefetch (never channel-global).
+   * @param prefetch at least 1; how many unacknowledged messages the broker may have handed to this consumer
+   * @param priority consumer priority, −1 for remote demand, undefined for none
+   */
+  consume(
+    request: { readonly queue: string; readonly prefetch: number; readonly priority: number | undefined },
+    handler: ConsumerHandler,
+  ): Consumer;
+  /** Removes the messages from their queue. Runs are merged into multiples per channel; tokens of a dead channel are ignored. */
+  acknowledge(tokens: readonly DeliveryToken[]): void;
+  /** Gives the messages back to their queue (basic.nack, requeue). */
+  requeue(tokens: readonly DeliveryToken[]): void;
+  /**
+   * Calls back once the broker has processed every acknowledgement given before for the channel of this token (a barrier), with
+   * false when the channel died meanwhile.
+   */
+  flushed(token: DeliveryToken, done: (processed: boolean) => void): void;
+  /** Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known. */
+  inspect(queue: string): Promise<QueueInspection | undefined>;
+  /** Declares a durable queue as described; used for createDestinations. Rejects with a Fault. */
+  declare(queue: string, properties: QueueProperties): Promise<void>;
+}
+
+/** `ready` and `consumers` as the broker counts them (a bridge's own included); properties as far as they can be known. */
+export interface QueueInspection {
+  readonly ready: number;
+  readonly consumers: number;
+  readonly properties: QueueProperties;
+}
+
+// ---- sink ------------------------------------------------------------------------------------------------------------
+
+export interface Publication {
+  /** The caller's number, handed back with the outcome. */
+  readonly id: number;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly properties: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+export type PublishOutcome =
+  /** Stored by the broker. */
+  | 'confirmed'
+  /** No queue took it (mandatory). Comes instead of `confirmed`. */
+  | 'returned'
+  /** The broker said nack (full queue with reject-publish, internal error): try later. */
+  | 'refused'
+  /** The connection died before an answer: it may or may not be stored. */
+  | 'unknown'
+  /** The broker closed a channel of its own because of this very message (found by publishing it alone); detail has the reason. */
+  | 'poison';
+
+export interface PublisherHandler {
+  /** In batches. `ids` all have this outcome. */
+  outcome(ids: readonly number[], outcome: PublishOutcome, detail: string | undefined): void;
+}
+
+export interface Publisher {
+  /** Publishes in this order, mandatory and with confirms. Every publication gets exactly one outcome. */
+  publish(publications: readonly Publication[]): void;
+  /** No further publish; outcomes of what is under way still come. */
+  close(): void;
+}
+
+export interface Sink {
+  /** A publisher for one destination; order is kept within it. */
+  publisher(destination: string, handler: PublisherHandler): Publisher;
+  /** Why a message can never be published here, or undefined: size, frame-max with headers, malformed expiration. Pure and cheap. */
+  unpublishable(message: { readonly properties: Uint8Array; readonly body: Uint8Array }): string | undefined;
+  /** Ready messages and all consumers, by the cheapest way (passive declare); undefined: no such queue. */
+  probe(queue: string): Promise<{ readonly ready: number; readonly consumers: number } | undefined>;
+}
+
+// ---- demand ----------------------------------------------------------------------------------------------------------
+
+/** Consumers of one queue that no bridge owns and whose priority is not negative. */
+export interface QueueDemand {
+  readonly queue: string;
+  readonly consumers: number;
+  /** Sum of their prefetch counts; Infinity when one of them has none (or acknowledges automatically). */
+  readonly capacity: number;
+  readonly properties: QueueProperties;
+  /** Ready messages, when the last snapshot told; may be seconds old. */
+  readonly ready: number | undefined;
+}
+
+export interface DemandListener {
+  /** The demand on this queue is now as told; consumers = 0 when it has gone. */
+  changed(demand: QueueDemand): void;
+  /** The queue is gone (or was deleted and made again: then `created` follows). */
+  deleted(queue: string): void;
+  /** A queue that matches the watched names exists now: a source may have messages. */
+  created(queue: string, properties: QueueProperties): void;
+  /** The broker cannot be seen for now (`false`): what was told stands, but is unknown. */
+  visible(visible: boolean): void;
+}
+
+export interface DemandWatch {
+  /**
+   * Watches the queues for which `matches` is true; `exact` lists names that are watched even when no list of queues can be had
+   * (no management API). May be called again with other names: differences are told to the listener.
+   */
+  watch(names: { readonly matches: (queue: string) => boolean; readonly exact: readonly string[] }, listener: DemandListener): void;
+  /** Asks for a fresh look at this queue (or at all) soon. */
+  refresh(queue?: string): void;
+  /** How demand is seen at present, for status: e.g. "management API + events", "passive declares". */
+  readonly method: string;
+}

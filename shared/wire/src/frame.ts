@@ -1,0 +1,215 @@
+import type { Envelope } from './envelope.ts';
+
+/** A queue or a topic; with the sink's and the source's cluster it names a stream. */
+export interface Destination {
+  readonly kind: 'queue' | 'topic';
+  readonly name: string;
+}
+
+/** What a queue is made of, as far as it decides whether a stream may be opened; absent fields are not known. */
+export interface QueueProperties {
+  readonly type?: 'classic' | 'quorum' | 'stream' | string;
+  readonly durable?: boolean;
+  readonly autoDelete?: boolean;
+  readonly exclusive?: boolean;
+  readonly expires?: boolean;
+  readonly maxLength?: number;
+  readonly maxLengthBytes?: number;
+  readonly overflow?: string;
+  readonly singleActiveConsumer?: boolean;
+  readonly maxPriority?: number;
+  readonly internalPurpose?: string;
+}
+
+/** Names a stream between two clusters. */
+export interface StreamAddress {
+  readonly source: string;
+  readonly sink: string;
+  readonly destination: Destination;
+}
+
+/** Which life of a stream a frame speaks of: a source's incarnation, and a counter within it. Older ones are ignored. */
+export interface StreamEpoch {
+  readonly incarnation: number;
+  readonly epoch: number;
+}
+
+/** Inclusive ranges of sequence numbers, flattened: [from, to, from, to, …], ascending and disjoint. */
+export type SequenceRanges = readonly number[];
+
+// ---- agreement and routing: between neighbours ---------------------------------------------------------------------
+
+/** What one end's file says of the connectors between the two; sent after the handshake and after each change of file. */
+export interface ConnectorsFrame {
+  readonly kind: 'connectors';
+  readonly connectors: readonly { readonly name: string; readonly from: string; readonly to: string }[];
+}
+
+/** A demand of `sink`: consumers that no bridge owns. `version` grows with every change; older ones are ignored. */
+export interface DemandFrame {
+  readonly kind: 'demand';
+  readonly sink: string;
+  readonly destination: Destination;
+  /** The sink's incarnation, and a version within it. */
+  readonly incarnation: number;
+  readonly version: number;
+  /** Clusters crossed so far, the sink first. */
+  readonly path: readonly string[];
+  /** The connector, by name, whose permission this advertisement uses on this link. */
+  readonly connector: string;
+  readonly consumers: number;
+  /** What the sink's queue is; the source may have to create its own alike. */
+  readonly queue: QueueProperties;
+  /** How long the advertisement stands without a refresh, ms. */
+  readonly leaseMs: number;
+}
+
+/** Said by the sink's own bridge: the demand is gone. A higher version than every advertisement it kills. */
+export interface WithdrawFrame {
+  readonly kind: 'withdraw';
+  readonly sink: string;
+  readonly destination: Destination;
+  readonly incarnation: number;
+  readonly version: number;
+}
+
+/** Anti-entropy: all demands of the sender as sent on this link; a receiver with another digest asks for a snapshot. */
+export interface DigestFrame {
+  readonly kind: 'digest';
+  readonly incarnation: number;
+  readonly count: number;
+  readonly digest: string;
+}
+
+/** Asks the neighbour for a full snapshot of its advertisements. */
+export interface SnapshotRequestFrame {
+  readonly kind: 'snapshot-request';
+}
+
+/** Begins a full snapshot: what was advertised before on this link and is not repeated until `snapshot-end` is gone. */
+export interface SnapshotFrame {
+  readonly kind: 'snapshot-begin' | 'snapshot-end';
+  readonly incarnation: number;
+}
+
+// ---- streams: between the two ends, relayed by transits --------------------------------------------------------------
+
+interface StreamFrame extends StreamEpoch {
+  readonly address: StreamAddress;
+}
+
+/**
+ * Source → sink. Opens a stream, or takes it up again after a broken link. Sequence numbers start at 1 in every epoch.
+ * The sink answers with `resume` or `refuse`.
+ */
+export interface OpenFrame extends StreamFrame {
+  readonly kind: 'open';
+  readonly connector: string;
+  /** The highest sequence number assigned so far. */
+  readonly last: number;
+  /** All numbers up to this one are settled and known to the source as such. */
+  readonly settledThrough: number;
+  /** Above it: numbers that are settled already or were given back to the source's queue; they will not be sent again. */
+  readonly gone: SequenceRanges;
+  readonly queue: QueueProperties;
+  /** This source's incarnation is fresh and it collects the identities of its predecessor. */
+  readonly collecting: boolean;
+}
+
+/**
+ * Sink → source. The answer to `open`: what the sink knows of this epoch, and the credit.
+ * `confirmed` lists identities of earlier epochs (16 bytes digest each, concatenated) that the sink's broker has confirmed
+ * and of which the source never said that they are removed; `confirmedIds` has one byte each: 1 when it has a message id.
+ */
+export interface ResumeFrame extends StreamFrame {
+  readonly kind: 'resume';
+  /** The sink's incarnation: another one than before has forgotten what it held unpublished. */
+  readonly sinkIncarnation: number;
+  /** Received (and not lost since) numbers above `settledThrough` of the open frame: they need not be sent again. */
+  readonly received: SequenceRanges;
+  readonly accepted: SequenceRanges;
+  readonly rejected: readonly { readonly sequence: number; readonly reason: string }[];
+  readonly creditVersion: number;
+  readonly granted: number;
+  readonly confirmed: Uint8Array;
+  readonly confirmedIds: Uint8Array;
+}
+
+/** Sink → source. The stream is not permitted or cannot be; the source tries again after `retryAfterMs`, or on new demand. */
+export interface RefuseFrame extends StreamFrame {
+  readonly kind: 'refuse';
+  readonly reason: string;
+  readonly retryAfterMs: number;
+}
+
+/** Sink → source. The running total of messages that the sink allows in this epoch; it may be lowered (down to what was taken). */
+export interface CreditFrame extends StreamFrame {
+  readonly kind: 'credit';
+  readonly creditVersion: number;
+  readonly granted: number;
+}
+
+/** One message of a batch. `resent` says that an earlier copy with this number may have arrived. */
+export interface StreamMessage extends Envelope {
+  readonly sequence: number;
+  readonly redelivered: boolean;
+  readonly resent: boolean;
+  readonly digest: Uint8Array;
+  readonly hasId: boolean;
+}
+
+/** Source → sink. The only data frame: subject to the byte grant of the link. */
+export interface MessagesFrame extends StreamFrame {
+  readonly kind: 'messages';
+  readonly messages: readonly StreamMessage[];
+}
+
+/** Sink → source. Verdicts. `released` asks to send again later under the same number. */
+export interface SettleFrame extends StreamFrame {
+  readonly kind: 'settle';
+  readonly accepted: SequenceRanges;
+  readonly released: SequenceRanges;
+  readonly rejected: readonly { readonly sequence: number; readonly reason: string }[];
+}
+
+/** Source → sink, from time to time while something is open: lets the sink notice lost frames and drop old records. */
+export interface StateFrame extends StreamFrame {
+  readonly kind: 'state';
+  /** The highest number sent. */
+  readonly sent: number;
+  readonly settledThrough: number;
+  /** All numbers up to this one are known to be removed from the source's queue. */
+  readonly removedThrough: number;
+  /** The version of the credit that the source obeys; `taken` was its count of messages then. */
+  readonly creditVersion: number;
+  readonly taken: number;
+  /** Numbers that were given back to the source's queue: the sink must not publish them. */
+  readonly returned: SequenceRanges;
+  /** The source's queue has nothing ready for this stream. */
+  readonly empty: boolean;
+}
+
+/** Sink → source. Numbers that the sink misses although later ones or a `state` came. */
+export interface GapFrame extends StreamFrame {
+  readonly kind: 'gap';
+  readonly missing: SequenceRanges;
+}
+
+/** Source → sink: this epoch has ended; everything is settled or was returned. */
+export interface ClosedFrame extends StreamFrame {
+  readonly kind: 'closed';
+  readonly reason: string;
+}
+
+export type RoutingFrame = ConnectorsFrame | DemandFrame | WithdrawFrame | DigestFrame | SnapshotRequestFrame | SnapshotFrame;
+export type StreamControlFrame =
+  | OpenFrame
+  | ResumeFrame
+  | RefuseFrame
+  | CreditFrame
+  | SettleFrame
+  | StateFrame
+  | GapFrame
+  | ClosedFrame;
+/** Everything that two bridges say to each other after the handshake. Keepalive and byte grants are the link's own. */
+export type Frame = RoutingFrame | StreamControlFrame | MessagesFrame;
