@@ -1,0 +1,161 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { compileWildcard, type Matcher } from '@tombolo/topology/pattern';
+import { nearest } from '@tombolo/topology/problem';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Redactor } from '../telemetry/redactor.ts';
+import { listenOn } from './address.ts';
+import { pageOf, readiness, statusOf } from './status.ts';
+import type { BridgeView } from './view.ts';
+
+/** What an operator may do to a running bridge; each lasts until the process ends. */
+export interface Operations {
+  /** Takes no more messages for the connector; what is in flight is settled. */
+  pause(connector: string): void | Promise<void>;
+  resume(connector: string): void | Promise<void>;
+}
+
+export interface AdminOptions {
+  readonly view: () => BridgeView;
+  readonly metrics: Metrics;
+  readonly operations: Operations;
+  readonly redactor: Redactor;
+  readonly log: Log;
+  /** Operations need it as a bearer token; without one, whoever reaches the address may operate. */
+  readonly adminToken?: string | undefined;
+}
+
+interface TableQuery {
+  readonly page: number;
+  readonly pageSize: number;
+  readonly destination?: string;
+}
+
+const tableQuery = {
+  type: 'object',
+  properties: {
+    page: { type: 'integer', minimum: 1, default: 1 },
+    pageSize: { type: 'integer', minimum: 1, maximum: 10_000, default: 100 },
+    destination: { type: 'string' },
+  },
+} as const;
+
+const detailedQuery = {
+  type: 'object',
+  required: ['destination'],
+  properties: { destination: { type: 'array', items: { type: 'string', minLength: 1 }, minItems: 1 } },
+} as const;
+
+/** The API of one bridge: health, metrics, tables and operations. It does not listen yet. */
+export function createAdminServer(options: AdminOptions): FastifyInstance {
+  const server = createMetricsServer(options);
+  const { view, redactor } = options;
+
+  server.get('/api/v1/status', () => redactor.deep(statusOf(view())));
+  server.get<{ Querystring: TableQuery }>('/api/v1/demand', { schema: { querystring: tableQuery } }, (request) =>
+    redactor.deep(pageOf(view().demand, request.query)),
+  );
+  server.get<{ Querystring: TableQuery }>('/api/v1/streams', { schema: { querystring: tableQuery } }, (request) =>
+    redactor.deep(pageOf(view().streams, request.query)),
+  );
+
+  server.get<{ Querystring: { destination: string[] } }>(
+    '/metrics/detailed',
+    { schema: { querystring: detailedQuery } },
+    async (request, reply) => {
+      const wanted: Matcher[] = request.query.destination.map(compileWildcard);
+      options.metrics.collect(options.view());
+      const text = await options.metrics.detailed((destination) => wanted.some((matches) => matches(destination)));
+      return reply.type(options.metrics.contentType).send(text);
+    },
+  );
+
+  for (const operation of ['pause', 'resume'] as const) {
+    server.post<{ Params: { name: string } }>(
+      `/api/v1/connectors/:name/${operation}`,
+      { preHandler: (request, reply) => guardOperation(options, request, reply) },
+      async (request, reply) => {
+        const { name } = request.params;
+        const { role, roleReason, cluster, connectors } = redactor.deep(view());
+        if (role !== 'master') {
+          const reason = roleReason ?? 'another bridge of the cluster is master';
+          return refuse(reply, 409, 'not_master', `This bridge is a standby: ${reason}. Ask the master.`);
+        }
+        const names = connectors.map((connector) => connector.name);
+        if (!names.includes(name)) {
+          const near = nearest(name, names);
+          const hint = near ? `did you mean "${near}"?` : `there are: ${names.join(', ') || 'none'}.`;
+          return refuse(reply, 404, 'unknown_connector', `No connector "${name}" at ${cluster}; ${hint}`);
+        }
+        await options.operations[operation](name);
+        options.log.info({ connector: name, operation, from: request.ip }, 'connector operated');
+        return { connector: name, state: view().connectors.find((connector) => connector.name === name)?.state };
+      },
+    );
+  }
+  return server;
+}
+
+/** Health and metrics alone: nothing that operates, no topology; for addresses that more can reach. */
+export function createMetricsServer({ view, metrics, redactor, log }: AdminOptions): FastifyInstance {
+  const server = fastify({ logger: false, forceCloseConnections: true, return503OnClosing: false });
+  server.setNotFoundHandler((request, reply) =>
+    refuse(reply, 404, 'not_found', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`),
+  );
+  server.setErrorHandler((thrown, _request, reply) => {
+    const error = thrown as { statusCode?: number; message?: string };
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: thrown }, 'request failed');
+    const message = status >= 500 ? 'The request failed; the log says why.' : redactor.text(error.message ?? '');
+    return refuse(reply, status, status >= 500 ? 'internal' : 'bad_request', message);
+  });
+
+  server.get('/healthz', () => ({ status: 'ok' }));
+  server.get('/readyz', (_request, reply) => {
+    const state = redactor.deep(readiness(view()));
+    return reply.code(state.ready ? 200 : 503).send(state);
+  });
+  server.get('/metrics', async (_request, reply) => {
+    metrics.collect(view());
+    return reply.type(metrics.contentType).send(await metrics.text());
+  });
+  return server;
+}
+
+/**
+ * Listens on `host:port`; a fault names the address and what to do when it cannot.
+ * @param what the setting that the address comes from
+ * @returns the URL, with the port that was assigned when 0 was asked for
+ */
+export async function listen(server: FastifyInstance, address: string, what: string): Promise<string> {
+  return listenOn(address, what, ({ host, port }) => server.listen({ host, port }));
+}
+
+async function guardOperation(
+  { adminToken }: AdminOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply | undefined> {
+  const { origin, host, authorization } = request.headers;
+  // A page of another site, open in an operator's browser, can send a POST to 127.0.0.1; it cannot hide its origin.
+  if (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)) {
+    return refuse(reply, 403, 'foreign_origin', 'Operations are not accepted from pages of other sites.');
+  }
+  if (adminToken === undefined) return undefined;
+  const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1];
+  if (given !== undefined && sameSecret(given, adminToken)) return undefined;
+  reply.header('www-authenticate', 'Bearer');
+  const what = given === undefined ? 'Operations need the admin token' : 'That is not the admin token';
+  return refuse(reply, 401, 'unauthorized', `${what} (bridge.adminToken); send it as a bearer token.`);
+}
+
+/** Compares digests, so that neither length nor content shows in how long it takes. */
+function sameSecret(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
+
+function refuse(reply: FastifyReply, status: number, error: string, message: string): FastifyReply {
+  return reply.code(status).send({ error, message });
+}

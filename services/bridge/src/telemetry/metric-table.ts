@@ -1,0 +1,130 @@
+/** What one metric is: its name is fixed once released. */
+export interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** `master`: about links and streams, shown while this bridge is master; `always`: about the process and its broker. */
+  readonly shown: 'always' | 'master';
+}
+
+const always = (type: 'counter' | 'gauge', help: string, ...labels: string[]): MetricDefinition => ({
+  type,
+  help,
+  labels,
+  shown: 'always',
+});
+
+const master = (type: 'counter' | 'gauge' | 'histogram', help: string, ...labels: string[]): MetricDefinition => ({
+  type,
+  help,
+  labels,
+  shown: 'master',
+});
+
+/** Every metric of Tombolo, declared once. Each series carries `network` and `broker_cluster` besides these labels. */
+export const metricTable = {
+  tombolo_build_info: always('gauge', 'Always 1; the label says which version runs.', 'version'),
+  tombolo_config_hash: always('gauge', 'A number made from the topology in force; differs when topologies differ.'),
+  tombolo_config_reloads_total: always('counter', 'Changes of the topology file, applied or refused.', 'result'),
+  tombolo_config_last_reload_success_timestamp_seconds: always('gauge', 'When the topology in force was applied.'),
+  tombolo_master: always('gauge', '1 when this bridge is the master of its cluster, 0 when it is a standby.'),
+  tombolo_lease_remaining_seconds: always('gauge', 'How long the lease of the master lasts unless it is renewed.'),
+  tombolo_broker_up: always('gauge', '1 when this bridge is connected to its broker.'),
+  tombolo_draining: always('gauge', '1 while this bridge finishes what is in flight and takes no more.'),
+  tombolo_certificate_expiry_timestamp_seconds: always('gauge', 'When a certificate in use runs out.', 'use'),
+
+  tombolo_link_up: master('gauge', '1 when the link to the peer is up.', 'peer'),
+  tombolo_link_round_trip_seconds: master('gauge', 'The latest round trip on the link.', 'peer'),
+  tombolo_link_reconnects_total: master(
+    'counter',
+    'Links to the peer that came up after an earlier one ended.',
+    'peer',
+  ),
+  tombolo_link_refused_total: master('counter', 'Link attempts that one of the two ends refused.', 'peer', 'reason'),
+  tombolo_link_bytes_total: master('counter', 'Bytes on the link; direction is in or out.', 'peer', 'direction'),
+  tombolo_link_protocol_version: master('gauge', 'The version of the link protocol agreed on.', 'peer'),
+  tombolo_link_blocked: master('gauge', '1 while the link cannot send, with the reason.', 'peer', 'reason'),
+
+  tombolo_connector_up: master('gauge', '1 when both ends agree and their link is up.', 'connector', 'peer'),
+  tombolo_connector_paused: master('gauge', '1 when the connector is paused.', 'connector'),
+
+  tombolo_demand_consumers: master(
+    'gauge',
+    'Consumers that no bridge owns, at the cluster peer.',
+    'destination',
+    'peer',
+  ),
+  tombolo_demand_unserved: master('gauge', 'Consumers whose demand is not served.', 'destination', 'reason'),
+
+  tombolo_messages_forwarded_total: master(
+    'counter',
+    'Messages settled as accepted, counted at the source; peer is the sink.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_messages_delivered_total: master(
+    'counter',
+    'Messages confirmed by the broker of the sink, counted there; peer is the source.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_messages_transit_total: master('counter', 'Messages relayed to the peer without touching a broker.', 'peer'),
+  tombolo_messages_returned_total: master(
+    'counter',
+    'Messages given back to the queue they came from.',
+    'connector',
+    'destination',
+    'reason',
+  ),
+  tombolo_messages_not_captured_total: master(
+    'counter',
+    'Topic messages that were deliberately not taken.',
+    'connector',
+    'destination',
+    'reason',
+  ),
+  tombolo_messages_dead_lettered_total: master(
+    'counter',
+    'Messages parked because the sink can never take them.',
+    'connector',
+    'destination',
+    'reason',
+  ),
+  tombolo_dead_letters: master('gauge', 'Messages that are parked in the dead-letter queue.'),
+  tombolo_duplicates_suppressed_total: master(
+    'counter',
+    'Copies that were recognised and not published again.',
+    'connector',
+    'destination',
+  ),
+  tombolo_messages_unsettled: master(
+    'gauge',
+    'Messages taken at the source and not settled yet; peer is the sink.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_stream_credit: master(
+    'gauge',
+    'Messages that the sink still allows, as the source sees it; peer is the sink.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_reconciliation_difference: master(
+    'gauge',
+    'Messages that the two ends of a stream count differently; anything but 0 is an alarm.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_forward_duration_seconds: master(
+    'histogram',
+    'From the delivery by the broker of the source to settlement.',
+    'connector',
+  ),
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricName = keyof typeof metricTable;

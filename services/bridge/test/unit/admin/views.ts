@@ -1,0 +1,87 @@
+import type { BridgeView, DemandView, StreamView } from '../../../src/admin/view.ts';
+
+/** A master to whom nothing is wrong, with one link and one connector; `changes` says what is different. */
+export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
+  return {
+    network: 'acme',
+    cluster: 'west',
+    instance: 'west-0',
+    version: '0.1.0',
+    role: 'master',
+    roleReason: undefined,
+    draining: false,
+    incarnation: 3,
+    broker: {
+      type: 'rabbitmq',
+      up: true,
+      state: 'master',
+      address: '127.0.0.1:5672//',
+      product: 'RabbitMQ 3.10.8',
+      reason: undefined,
+      blocked: undefined,
+      demandMethod: 'management API + events',
+    },
+    links: [
+      {
+        peer: 'east',
+        up: true,
+        state: 'up',
+        reason: undefined,
+        address: 'ws://127.0.0.1:7460',
+        roundTripMs: 12,
+        protocolVersion: 1,
+        reconnects: 2,
+        bytesIn: 1000,
+        bytesOut: 2000,
+      },
+    ],
+    connectors: [
+      { name: 'west-to-east', from: 'west', to: 'east', duplex: false, peer: 'east', state: 'up', reason: undefined },
+    ],
+    demand: [],
+    streams: [],
+    notes: [],
+    ...changes,
+  };
+}
+
+/** Two consumers of `destination` at east, served. */
+export function demandOf(destination: string, changes: Partial<DemandView> = {}): DemandView {
+  return {
+    kind: 'queue',
+    destination,
+    cluster: 'east',
+    consumers: 2,
+    unserved: undefined,
+    detail: undefined,
+    connectors: ['west-to-east'],
+    ...changes,
+  };
+}
+
+/** A stream of `destination` from here to east. */
+export function streamOf(destination: string, changes: Partial<StreamView> = {}): StreamView {
+  return {
+    role: 'source',
+    peer: 'east',
+    connector: 'west-to-east',
+    kind: 'queue',
+    destination,
+    state: 'flowing',
+    blockedBy: undefined,
+    epoch: '3.1',
+    granted: 110,
+    credit: 10,
+    window: 50,
+    last: 100,
+    unsettled: 5,
+    unsettledBytes: 500,
+    accepted: 95,
+    released: 0,
+    rejected: 0,
+    returned: 0,
+    suppressed: 0,
+    missing: [],
+    ...changes,
+  };
+}
