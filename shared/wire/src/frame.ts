@@ -112,14 +112,10 @@ export interface OpenFrame extends StreamFrame {
   /** Above it: numbers that are settled already or were given back to the source's queue; they will not be sent again. */
   readonly gone: SequenceRanges;
   readonly queue: QueueProperties;
-  /** This source's incarnation is fresh and it collects the identities of its predecessor. */
-  readonly collecting: boolean;
 }
 
 /**
  * Sink → source. The answer to `open`: what the sink knows of this epoch, and the credit.
- * `confirmed` lists identities of earlier epochs (16 bytes digest each, concatenated) that the sink's broker has confirmed
- * and of which the source never said that they are removed; `confirmedIds` has one byte each: 1 when it has a message id.
  */
 export interface ResumeFrame extends StreamFrame {
   readonly kind: 'resume';
@@ -131,8 +127,6 @@ export interface ResumeFrame extends StreamFrame {
   readonly rejected: readonly { readonly sequence: number; readonly reason: string }[];
   readonly creditVersion: number;
   readonly granted: number;
-  readonly confirmed: Uint8Array;
-  readonly confirmedIds: Uint8Array;
 }
 
 /** Sink → source. The stream is not permitted or cannot be; the source tries again after `retryAfterMs`, or on new demand. */
@@ -201,7 +195,54 @@ export interface ClosedFrame extends StreamFrame {
   readonly reason: string;
 }
 
-export type RoutingFrame = ConnectorsFrame | DemandFrame | WithdrawFrame | DigestFrame | SnapshotRequestFrame | SnapshotFrame;
+// ---- in doubt: between a source's bridge and every sink's bridge that may have had its streams -----------------------
+
+/**
+ * Source → sink, at the beginning of each link: everything of older incarnations of `source` is dead. The sink publishes
+ * nothing more of it, waits for what is being published, and answers with `collected`.
+ */
+export interface CollectFrame {
+  readonly kind: 'collect';
+  readonly source: string;
+  readonly sink: string;
+  readonly incarnation: number;
+}
+
+/**
+ * Sink → source: messages of dead incarnations that the sink's broker has confirmed and of which the source never said that
+ * they are removed. Several frames may come; `complete` is set on the last.
+ */
+export interface CollectedFrame {
+  readonly kind: 'collected';
+  readonly source: string;
+  readonly sink: string;
+  readonly incarnation: number;
+  readonly complete: boolean;
+  /** `digests`: 16 bytes each, concatenated; `ids`: a byte each, 1 when the message has an id. */
+  readonly items: readonly {
+    readonly destination: Destination;
+    readonly digests: Uint8Array;
+    readonly ids: Uint8Array;
+  }[];
+}
+
+/** Source → sink: what was collected for this destination is no longer needed (messages without an id). */
+export interface ForgetFrame {
+  readonly kind: 'forget';
+  readonly source: string;
+  readonly sink: string;
+  readonly incarnation: number;
+  readonly destination: Destination;
+}
+
+export type InDoubtFrame = CollectFrame | CollectedFrame | ForgetFrame;
+export type RoutingFrame =
+  | ConnectorsFrame
+  | DemandFrame
+  | WithdrawFrame
+  | DigestFrame
+  | SnapshotRequestFrame
+  | SnapshotFrame;
 export type StreamControlFrame =
   | OpenFrame
   | ResumeFrame
@@ -212,4 +253,6 @@ export type StreamControlFrame =
   | GapFrame
   | ClosedFrame;
 /** Everything that two bridges say to each other after the handshake. Keepalive and byte grants are the link's own. */
-export type Frame = RoutingFrame | StreamControlFrame | MessagesFrame;
+export type Frame = RoutingFrame | InDoubtFrame | StreamControlFrame | MessagesFrame;
+/** Frames that go ahead of data and need no grant. */
+export type ControlFrame = Exclude<Frame, MessagesFrame>;

@@ -1,0 +1,118 @@
+/**
+ * How much a sink's queue may draw from other clusters: the window of one destination, shared by all its sources.
+ *
+ * Two parts add up. `fill` is what the consumers can hold (their prefetch); it is spent once, when demand appears or grows.
+ * `window` is what may be under way or wait in the queue besides, and finds itself: one message at first, then more each time
+ * it was used up and the queue was found empty (consumers starve), less when ready messages pile up. So a slow consumer
+ * with prefetch 1 holds one message and sees one or two waiting, and a fast one gets a window that covers the round trip.
+ *
+ * Pure: counts and the backlog (as probed by passive declare) go in, the allowance comes out.
+ */
+export interface DemandWindow {
+  /** What the consumers can hold, in messages; Infinity without prefetch; 0: no able consumer. */
+  capacity: number;
+  /** The connector's prefetchSize: the largest window. */
+  readonly largest: number;
+  /** Part of the capacity that has not been sent for yet. */
+  fill: number;
+  window: number;
+  /** Ready messages, by the last probe, and what was put into the queue since. */
+  ready: number;
+  /** Messages the queue may still take under its max-length; Infinity without. */
+  room: number;
+  /** False until the first probe has told what waits: no credit before. */
+  known: boolean;
+  /** Put into the queue since the demand appeared, since the window last grew, since the last probe was answered. */
+  total: number;
+  sinceGrowth: number;
+  sinceProbe: number;
+  /** Ready messages have piled up and the window was halved for it; it is not halved again until they are gone. */
+  piledUp: boolean;
+}
+
+/** A window without demand. `largest` is the connector's prefetchSize. */
+export function emptyWindow(largest: number): DemandWindow {
+  return {
+    capacity: 0,
+    largest,
+    fill: 0,
+    window: 0,
+    ready: 0,
+    room: Number.POSITIVE_INFINITY,
+    known: false,
+    total: 0,
+    sinceGrowth: 0,
+    sinceProbe: 0,
+    piledUp: false,
+  };
+}
+
+/** The consumers can hold `capacity` messages now. A rise is sent for at once; without consumers nothing is allowed. */
+export function setCapacity(state: DemandWindow, capacity: number): void {
+  if (capacity === 0) {
+    Object.assign(state, emptyWindow(state.largest), { room: state.room });
+    return;
+  }
+  const before = Math.min(state.capacity, state.largest);
+  const after = Math.min(capacity, state.largest);
+  if (after > before) state.fill = Math.min(state.largest, state.fill + after - before);
+  else state.fill = Math.min(state.fill, after);
+  state.capacity = capacity;
+}
+
+/** `count` messages were confirmed into the queue. */
+export function noteConfirmed(state: DemandWindow, count: number): void {
+  const filled = Math.min(count, state.fill);
+  state.fill -= filled;
+  state.ready += count - filled;
+  state.total += count;
+  state.sinceGrowth += count;
+  state.sinceProbe += count;
+  state.room -= count;
+}
+
+/**
+ * The queue was probed: `ready` messages wait. `during` were confirmed after the probe was sent: they may or may not be
+ * in the count, and are taken as not.
+ */
+export function noteProbe(state: DemandWindow, ready: number, during: number): void {
+  if (state.capacity === 0) return;
+  state.known = true;
+  state.sinceProbe = during;
+  state.ready = ready + during;
+  // What waits will be taken by these consumers first; if anything waits while they had room, they are full.
+  if (ready > 0) state.fill = 0;
+  const unlimited = state.capacity >= state.largest;
+  if (ready === 0) {
+    state.piledUp = false;
+    if (unlimited && state.window === 0) state.window = Math.max(1, state.fill === 0 ? state.largest >> 2 : state.window);
+    else if (state.fill === 0 && state.sinceGrowth >= state.window) {
+      // Below the capacity the steps are larger, once more was taken than the consumers can hold: they do acknowledge.
+      const proven = state.total > state.capacity;
+      const factor = proven && state.window * 4 <= state.capacity ? 4 : 2;
+      state.window = Math.min(state.largest, Math.max(1, state.window * factor));
+      state.sinceGrowth = 0;
+    }
+  } else if (ready > Math.max(1, state.window / 2) && !state.piledUp) {
+    state.piledUp = true;
+    state.window = Math.max(1, state.window >> 1);
+    state.sinceGrowth = 0;
+  } else if (state.window === 0) {
+    state.window = 1;
+  }
+}
+
+/** Messages that may be under way to this queue now, all sources together. */
+export function allowance(state: DemandWindow): number {
+  if (!state.known || state.capacity === 0) return 0;
+  const open = state.fill + Math.max(0, state.window - state.ready);
+  return Math.max(0, Math.min(open, state.largest, state.room));
+}
+
+/** True when it is time to look at the queue again: half a window went in since the last look, or nothing is allowed. */
+export function wantsProbe(state: DemandWindow, outstanding: number): boolean {
+  if (state.capacity === 0) return false;
+  if (!state.known) return true;
+  const allowed = allowance(state);
+  return allowed === 0 || outstanding === 0 || allowed <= outstanding / 2 || state.sinceProbe * 2 >= Math.max(1, state.window);
+}

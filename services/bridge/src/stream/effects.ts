@@ -1,0 +1,43 @@
+import type { DeliveryToken } from '../broker/port.ts';
+import type { Frame, StreamMessage } from '@tombolo/wire/frame';
+
+/** A message taken from the source's queue, ready to be forwarded: identity taken, properties rewritten. */
+export interface Taken {
+  readonly token: DeliveryToken;
+  readonly redelivered: boolean;
+  readonly digest: Uint8Array;
+  readonly hasId: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** As they will be published at the sink. */
+  readonly properties: Uint8Array;
+  readonly body: Uint8Array;
+  /** When the broker handed it over (monotonic ms). */
+  readonly at: number;
+}
+
+/** Bytes that a message counts for in every bound of bytes. */
+export function weightOf(message: { readonly properties: Uint8Array; readonly body: Uint8Array }): number {
+  return message.properties.length + message.body.length + 256;
+}
+
+/** What a stream machine wants done. Data, not calls: the shell does it, the simulation too. */
+export type SourceEffect =
+  | { readonly do: 'send'; readonly frame: Exclude<Frame, { kind: 'messages' }> }
+  | { readonly do: 'offer' }
+  | { readonly do: 'consume'; readonly generation: number; readonly prefetch: number }
+  | { readonly do: 'cancel'; readonly generation: number }
+  | { readonly do: 'acknowledge'; readonly tokens: readonly DeliveryToken[] }
+  | { readonly do: 'requeue'; readonly tokens: readonly DeliveryToken[] }
+  | { readonly do: 'flush'; readonly token: DeliveryToken; readonly id: number }
+  | { readonly do: 'park'; readonly sequence: number; readonly message: Taken; readonly reason: string }
+  | { readonly do: 'count'; readonly what: SourceCount; readonly n: number; readonly reason?: string }
+  | { readonly do: 'duration'; readonly ms: number; readonly n: number }
+  | { readonly do: 'ended'; readonly reason: string };
+
+export type SourceCount = 'forwarded' | 'returned' | 'suppressed' | 'rejected' | 'possible-duplicates';
+
+export type SinkEffect =
+  | { readonly do: 'send'; readonly frame: Exclude<Frame, { kind: 'messages' }> }
+  | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
+  | { readonly do: 'count'; readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates'; readonly n: number };

@@ -1,0 +1,241 @@
+import type { ClosedFrame, MessagesFrame, OpenFrame, StateFrame, StreamAddress, StreamEpoch } from '@tombolo/wire/frame';
+import type { PublishOutcome } from '../broker/port.ts';
+import { allowance, type DemandWindow, emptyWindow, noteConfirmed, noteProbe, setCapacity, wantsProbe } from './credit.ts';
+import type { SinkEffect } from './effects.ts';
+import { SinkStream } from './sink-machine.ts';
+
+/** What a destination wants done; stream effects name their source's cluster. */
+export type DestinationEffect =
+  | { readonly do: 'stream'; readonly source: string; readonly effect: SinkEffect }
+  | { readonly do: 'probe' };
+
+const PROBE_FIRST_MS = 5;
+const PROBE_LAST_MS = 1_000;
+
+/**
+ * One destination of a sink: the window of its consumers, shared by the streams of all its sources, and the probing of its
+ * queue. Pure: events in, effects out.
+ */
+export class SinkDestination {
+  readonly destination: StreamAddress['destination'];
+  readonly streams = new Map<string, SinkStream>();
+  #cluster: string;
+  #incarnation: number;
+  #window: DemandWindow;
+  /** Forwarded without demand: what waits for a consumer is not looked at. */
+  #static = false;
+  #brokerUp = false;
+  #probe: { inFlight: boolean; at: number; delay: number; confirmed: number } = { inFlight: false, at: 0, delay: 0, confirmed: 0 };
+  #out: DestinationEffect[] = [];
+
+  /** @param largest the connector's prefetchSize */
+  constructor(cluster: string, incarnation: number, destination: StreamAddress['destination'], largest: number) {
+    this.#cluster = cluster;
+    this.#incarnation = incarnation;
+    this.destination = destination;
+    this.#window = emptyWindow(largest);
+  }
+
+  get window(): Readonly<DemandWindow> {
+    return this.#window;
+  }
+  get able(): boolean {
+    return this.#window.capacity > 0;
+  }
+
+  nextWake(): number {
+    return this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
+  }
+
+  /** What the consumers can hold: their prefetch, Infinity without, 0 when none is left. */
+  demand(capacity: number, now: number): DestinationEffect[] {
+    if (this.#static) return [];
+    const before = this.#window.capacity;
+    if (capacity === before) return [];
+    setCapacity(this.#window, capacity);
+    this.#touched(now);
+    this.#setMayPublish(now);
+    if (capacity === 0) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke());
+    return this.#finish(now);
+  }
+
+  /** Forwarded without demand, as long as the connector says so. */
+  setStatic(now: number): DestinationEffect[] {
+    this.#static = true;
+    setCapacity(this.#window, Number.POSITIVE_INFINITY);
+    this.#window.known = true;
+    this.#setMayPublish(now);
+    return this.#finish(now);
+  }
+
+  /** Ready messages that the queue may hold at most (max-length), Infinity without. */
+  setRoom(room: number): void {
+    this.#window.room = room;
+  }
+
+  brokerUp(up: boolean, now: number): DestinationEffect[] {
+    this.#brokerUp = up;
+    if (!up) this.#probe.inFlight = false;
+    this.#touched(now);
+    this.#setMayPublish(now);
+    return this.#finish(now);
+  }
+
+  /** `ready` messages wait in the queue; undefined: it could not be probed. */
+  probed(ready: number | undefined, now: number): DestinationEffect[] {
+    if (!this.#probe.inFlight) return [];
+    this.#probe.inFlight = false;
+    if (ready !== undefined) {
+      const before = allowance(this.#window);
+      noteProbe(this.#window, ready, this.#window.total - this.#probe.confirmed);
+      if (allowance(this.#window) !== before) this.#touched(now);
+    }
+    this.#probe.delay = this.#probe.delay === 0 ? PROBE_FIRST_MS : Math.min(PROBE_LAST_MS, this.#probe.delay * 2);
+    this.#probe.at = now + this.#probe.delay;
+    return this.#finish(now);
+  }
+
+  /** A periodic look at the queue told that `ready` messages wait: standing credit is not given against a backlog of our own. */
+  noticed(ready: number, now: number): DestinationEffect[] {
+    if (ready > 0 && this.#window.fill > 0) {
+      this.#window.fill = 0;
+      this.#window.ready = ready;
+      for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke());
+      this.#touched(now);
+    }
+    return this.#finish(now);
+  }
+
+  opened(frame: OpenFrame, now: number): DestinationEffect[] {
+    const source = frame.address.source;
+    let stream = this.streams.get(source);
+    if (!stream) {
+      stream = new SinkStream({ source, sink: this.#cluster, destination: this.destination }, this.#incarnation);
+      this.streams.set(source, stream);
+    }
+    stream.setMayPublish(this.#mayPublish());
+    this.#stream(source, (opened) => opened.opened(frame));
+    this.#touched(now);
+    return this.#finish(now);
+  }
+
+  messages(frame: MessagesFrame, now: number): DestinationEffect[] {
+    this.#stream(frame.address.source, (stream) => stream.messages(frame, now));
+    return this.#finish(now);
+  }
+
+  stated(frame: StateFrame, now: number): DestinationEffect[] {
+    this.#stream(frame.address.source, (stream) => stream.stated(frame, now));
+    return this.#finish(now);
+  }
+
+  closed(frame: ClosedFrame, now: number): DestinationEffect[] {
+    this.#stream(frame.address.source, (stream) => stream.closed(frame));
+    return this.#finish(now);
+  }
+
+  outcome(source: string, epoch: StreamEpoch, ids: readonly number[], outcome: PublishOutcome, detail: string | undefined, now: number): DestinationEffect[] {
+    const stream = this.streams.get(source);
+    if (!stream) return [];
+    const before = stream.counts.accepted;
+    this.#stream(source, (of) => of.outcome(epoch, ids, outcome, detail));
+    const confirmed = stream.counts.accepted - before;
+    if (confirmed > 0) {
+      noteConfirmed(this.#window, confirmed);
+      if (this.#static) this.#window.ready = 0;
+      this.#touched(now);
+    }
+    return this.#finish(now);
+  }
+
+  rejected(source: string, sequence: number, reason: string, now: number): DestinationEffect[] {
+    this.#stream(source, (stream) => stream.reject(sequence, reason));
+    return this.#finish(now);
+  }
+
+  linkLost(source: string): void {
+    this.streams.get(source)?.linkLost();
+  }
+
+  /** The demand has been withdrawn: what was not published goes back. */
+  withdraw(now: number): DestinationEffect[] {
+    for (const source of this.streams.keys()) {
+      this.#stream(source, (stream) => stream.revoke());
+      this.#stream(source, (stream) => stream.release());
+    }
+    return this.#finish(now);
+  }
+
+  wake(now: number): DestinationEffect[] {
+    return this.#finish(now);
+  }
+
+  // ---- inside ------------------------------------------------------------------------------------------------------------
+
+  #stream(source: string, act: (stream: SinkStream) => SinkEffect[]): void {
+    const stream = this.streams.get(source);
+    if (stream) for (const effect of act(stream)) this.#out.push({ do: 'stream', source, effect });
+  }
+
+  #mayPublish(): boolean {
+    return this.#brokerUp && (this.#static || this.able);
+  }
+
+  #setMayPublish(_now: number): void {
+    for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.setMayPublish(this.#mayPublish()));
+  }
+
+  /** Something changed: the next probe, if one is needed, is not delayed. */
+  #touched(now: number): void {
+    this.#probe.delay = 0;
+    this.#probe.at = Math.min(this.#probe.at, now);
+  }
+
+  #open(): SinkStream[] {
+    return [...this.streams.values()].filter((stream) => stream.open);
+  }
+
+  #wantsProbe(): boolean {
+    if (this.#static || !this.#brokerUp || this.#window.capacity === 0) return false;
+    const open = this.#open();
+    if (open.length === 0) return false;
+    return wantsProbe(
+      this.#window,
+      open.reduce((sum, stream) => sum + stream.outstanding, 0),
+    );
+  }
+
+  /**
+   * Shares the allowance among the sources: those that have messages first, and at least one for each as long as there is any.
+   * Small rises are saved up, so that a credit frame serves many messages.
+   */
+  #share(): void {
+    const open = this.#open();
+    const allowed = this.#static ? this.#window.largest : allowance(this.#window);
+    if (open.length === 0 || allowed === 0 || !this.#brokerUp) return;
+    const ordered = open.length === 1 ? open : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
+    let outstanding = open.reduce((sum, stream) => sum + stream.outstanding, 0);
+    const share = Math.max(1, Math.floor(allowed / open.length));
+    for (const stream of ordered) {
+      const own = stream.outstanding;
+      const free = Math.max(0, allowed - outstanding);
+      const target = open.length === 1 ? allowed : Math.max(Math.min(own + free, stream.empty ? share : allowed), own === 0 ? 1 : own);
+      const rise = target - own;
+      if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) continue;
+      outstanding += rise;
+      this.#stream(stream.address.source, (of) => of.grant(target));
+    }
+  }
+
+  #finish(now: number): DestinationEffect[] {
+    this.#share();
+    if (!this.#probe.inFlight && now >= this.#probe.at && this.#wantsProbe()) {
+      this.#probe.inFlight = true;
+      this.#probe.confirmed = this.#window.total;
+      this.#out.push({ do: 'probe' });
+    }
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+}

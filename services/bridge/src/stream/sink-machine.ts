@@ -1,0 +1,477 @@
+import type { OpenFrame, MessagesFrame, StateFrame, StreamAddress, StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import type { PublishOutcome } from '../broker/port.ts';
+import { type SinkEffect, weightOf } from './effects.ts';
+import { IdentityLog } from './in-doubt.ts';
+import { clip, eachOf, RangeSet } from './settlement.ts';
+
+/*
+ *                messages in sequence      the broker is up and a consumer could take it
+ *   (absent) ─────────────────────▶ held ────────────────────────────────────▶ publishing ──▶ accepted
+ *      ▲  ▲                          │  ▲                unknown [2]               │   │
+ *      │  └── later [1] ─────────────┘  └──────────────────────────────────────────┘   ├──▶ rejected [4]
+ *      └──────────────────────────────────── released [3] ◀────────────────────────────┘
+ *
+ * [1] A frame overtook another: at most a window of them is kept, and the gap is asked for again.
+ * [2] The connection died before the broker answered: published again when it is back, and counted as possible duplicate.
+ * [3] No queue took it, the broker refused it for now, or the demand was withdrawn: the source has it.
+ * [4] The broker can never take it: the source parks it.
+ */
+
+/** One life of the stream: everything that is known of the sequence numbers of one epoch. */
+interface Epoch {
+  readonly id: StreamEpoch;
+  /** All numbers up to this one were received or are gone. */
+  through: number;
+  /** The source knows the verdict of all numbers up to this one. */
+  settledThrough: number;
+  readonly later: Map<number, StreamMessage>;
+  held: StreamMessage[];
+  readonly publishing: Map<number, StreamMessage>;
+  readonly released: Set<number>;
+  readonly accepted: RangeSet;
+  readonly rejected: Map<number, string>;
+  /** accepted, rejected, or given back by the source; above settledThrough. */
+  readonly decided: RangeSet;
+  readonly log: IdentityLog;
+}
+
+const LATER_LARGEST = 10_000;
+const LATER_BYTES = 64 * 1024 * 1024;
+const GAP_MS = 200;
+
+/** Sequence numbers above this are not believed (a peer may lie). */
+const SEQUENCE_LARGEST = Number.MAX_SAFE_INTEGER / 2;
+
+/** The sink's half of a stream: publishes strictly in sequence, settles, remembers. Pure: events in, effects out. */
+export class SinkStream {
+  readonly address: StreamAddress;
+  readonly counts = { accepted: 0, released: 0, rejected: 0, possibleDuplicates: 0 };
+  connector = '';
+  /** The source says that nothing waits for this stream. */
+  empty = false;
+  #incarnation: number;
+  #epoch: Epoch | undefined;
+  #dead: Epoch[] = [];
+  #linked = true;
+  #mayPublish = false;
+  #granted = 0;
+  #creditVersion = 0;
+  #laterBytes = 0;
+  #gapAt = 0;
+  #missing: number[] = [];
+  #out: SinkEffect[] = [];
+
+  /** @param incarnation the own cluster's incarnation */
+  constructor(address: StreamAddress, incarnation: number) {
+    this.address = address;
+    this.#incarnation = incarnation;
+  }
+
+  get epoch(): StreamEpoch | undefined {
+    return this.#epoch?.id;
+  }
+  /** A source has opened this stream and is linked: credit has somewhere to go. */
+  get open(): boolean {
+    return this.#linked && this.#epoch !== undefined;
+  }
+  get granted(): number {
+    return this.#granted;
+  }
+  get received(): number {
+    return this.#epoch?.through ?? 0;
+  }
+  get missing(): readonly number[] {
+    return this.#missing;
+  }
+  /** Messages received and not decided. */
+  get unsettled(): number {
+    const epoch = this.#epoch;
+    return epoch ? epoch.held.length + epoch.publishing.size + epoch.later.size : 0;
+  }
+  get unsettledBytes(): number {
+    const epoch = this.#epoch;
+    if (!epoch) return 0;
+    let bytes = this.#laterBytes;
+    for (const message of epoch.held) bytes += weightOf(message);
+    for (const message of epoch.publishing.values()) bytes += weightOf(message);
+    return bytes;
+  }
+  /** How many messages of this epoch need no credit any more. */
+  get done(): number {
+    return this.#epoch ? this.#epoch.settledThrough + this.#epoch.decided.size : 0;
+  }
+  /** Credit that was granted and is not used up: on its way, or waiting here. */
+  get outstanding(): number {
+    return Math.max(0, this.#granted - this.done);
+  }
+  /** Publishes of an epoch that has ended are still under way. */
+  get undecided(): boolean {
+    return this.#dead.some((epoch) => epoch.publishing.size > 0);
+  }
+
+  /** The source opens a new epoch, or takes up the one we know. `granted` credit comes separately. */
+  opened(frame: OpenFrame): SinkEffect[] {
+    const known = this.#epoch;
+    if (known && compareEpochs(frame, known.id) < 0) return [];
+    this.#linked = true;
+    this.connector = frame.connector;
+    this.empty = false;
+    if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame);
+    const epoch = this.#epoch!;
+    this.#gone(epoch, frame.settledThrough, frame.gone);
+    // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
+    this.#granted = Math.max(this.#highest(epoch), frame.last);
+    this.#creditVersion++;
+    const received = new RangeSet();
+    if (epoch.through > epoch.settledThrough) received.add(epoch.settledThrough + 1, epoch.through);
+    for (const sequence of epoch.released) received.delete(sequence);
+    for (const sequence of epoch.later.keys()) received.add(sequence);
+    this.#send({
+      kind: 'resume',
+      ...this.#head(epoch),
+      sinkIncarnation: this.#incarnation,
+      received: received.toRanges(),
+      accepted: epoch.accepted.toRanges(),
+      rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
+      creditVersion: this.#creditVersion,
+      granted: this.#granted,
+    });
+    return this.#take();
+  }
+
+  messages(frame: MessagesFrame, now: number): SinkEffect[] {
+    const epoch = this.#current(frame);
+    if (!epoch) return [];
+    for (const message of frame.messages) this.#receive(epoch, message);
+    this.#catchUp(epoch);
+    this.#askForGaps(epoch, this.#highest(epoch), now);
+    this.#pump();
+    return this.#take();
+  }
+
+  stated(frame: StateFrame, now: number): SinkEffect[] {
+    const epoch = this.#current(frame);
+    if (!epoch) return [];
+    this.empty = frame.empty;
+    this.#gone(epoch, frame.settledThrough, frame.returned);
+    const removed = Math.min(frame.removedThrough, frame.settledThrough);
+    epoch.log.dropThrough(removed);
+    epoch.accepted.dropThrough(removed);
+    this.#askForGaps(epoch, Math.min(frame.sent, epoch.through + LATER_LARGEST), now);
+    // The source lacks a verdict or a credit that was sent: say both again.
+    const unheard = clip(epoch.accepted.toRanges(), frame.settledThrough + 1, SEQUENCE_LARGEST);
+    if (unheard.length > 0 || epoch.rejected.size > 0) {
+      this.#send({
+        kind: 'settle',
+        ...this.#head(epoch),
+        accepted: unheard,
+        released: [],
+        rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
+      });
+    }
+    if (frame.creditVersion < this.#creditVersion) this.#sendCredit(epoch);
+    this.#pump();
+    return this.#take();
+  }
+
+  closed(frame: StreamEpoch): SinkEffect[] {
+    if (this.#epoch && compareEpochs(frame, this.#epoch.id) === 0) this.#epoch = undefined;
+    this.#granted = 0;
+    return this.#take();
+  }
+
+  linkLost(): void {
+    this.#linked = false;
+  }
+
+  /** Whether messages may be published now: the broker is up and a consumer could take them. */
+  setMayPublish(may: boolean): SinkEffect[] {
+    this.#mayPublish = may;
+    this.#pump();
+    return this.#take();
+  }
+
+  /** Allows `outstanding` messages beyond those that are decided. Credit never falls here. */
+  grant(outstanding: number): SinkEffect[] {
+    const epoch = this.#epoch;
+    if (epoch && this.#linked && this.done + outstanding > this.#granted) {
+      this.#granted = this.done + outstanding;
+      this.#creditVersion++;
+      this.#sendCredit(epoch);
+    }
+    return this.#take();
+  }
+
+  /** Takes the credit back that was not used: no message more than those that have arrived. */
+  revoke(): SinkEffect[] {
+    const epoch = this.#epoch;
+    if (epoch && this.#linked) {
+      const used = Math.max(this.#highest(epoch), this.done);
+      if (used < this.#granted) {
+        this.#granted = used;
+        this.#creditVersion++;
+        this.#sendCredit(epoch);
+      }
+    }
+    return this.#take();
+  }
+
+  /** The demand is withdrawn: what was not published is the source's again. */
+  release(): SinkEffect[] {
+    const epoch = this.#epoch;
+    if (epoch) {
+      const numbers = new RangeSet();
+      for (const message of epoch.held) this.#releaseOne(epoch, message.sequence, numbers);
+      epoch.held = [];
+      this.#forgetLater(epoch);
+      if (!numbers.empty) this.#settle(epoch, [], numbers.toRanges(), []);
+    }
+    return this.#take();
+  }
+
+  /** The broker's answers to what was published in `epochId`. */
+  outcome(epochId: StreamEpoch, ids: readonly number[], outcome: PublishOutcome, detail: string | undefined): SinkEffect[] {
+    const epoch = this.#epoch && compareEpochs(epochId, this.#epoch.id) === 0 ? this.#epoch : this.#dead.find((dead) => compareEpochs(dead.id, epochId) === 0);
+    if (!epoch) return [];
+    const alive = epoch === this.#epoch;
+    const accepted = new RangeSet();
+    const released = new RangeSet();
+    const rejected: { sequence: number; reason: string }[] = [];
+    for (const sequence of ids) {
+      const message = epoch.publishing.get(sequence);
+      if (!message) continue;
+      epoch.publishing.delete(sequence);
+      switch (outcome) {
+        case 'confirmed':
+          accepted.add(sequence);
+          epoch.accepted.add(sequence);
+          epoch.decided.add(sequence);
+          this.counts.accepted++;
+          break;
+        case 'returned':
+        case 'refused':
+          this.#releaseOne(epoch, sequence, released);
+          break;
+        case 'unknown':
+          this.counts.possibleDuplicates++;
+          this.#out.push({ do: 'count', what: 'possible-duplicates', n: 1 });
+          if (alive) insertBySequence(epoch.held, message);
+          break;
+        case 'poison': {
+          const reason = detail ?? 'the broker refused the message';
+          rejected.push({ sequence, reason });
+          epoch.rejected.set(sequence, reason);
+          epoch.decided.add(sequence);
+          this.counts.rejected++;
+          break;
+        }
+        default:
+          throw new Error(`unexpected outcome ${outcome satisfies never}`);
+      }
+    }
+    if (!accepted.empty) this.#out.push({ do: 'count', what: 'delivered', n: accepted.size });
+    if (alive) this.#settle(epoch, accepted.toRanges(), released.toRanges(), rejected);
+    this.#pump();
+    return this.#take();
+  }
+
+  /** A message that was found to be unpublishable before it was tried. */
+  reject(sequence: number, reason: string): SinkEffect[] {
+    return this.#epoch ? this.outcome(this.#epoch.id, [sequence], 'poison', reason) : [];
+  }
+
+  /** A newer incarnation of the source is there: nothing of the older ones is published any more. */
+  supersede(incarnation: number): void {
+    if (this.#epoch && this.#epoch.id.incarnation < incarnation) this.#bury(this.#epoch);
+  }
+
+  /** Identities of dead incarnations that the broker has confirmed and of which the source never said that they are removed. */
+  inDoubt(): { digest: Uint8Array; hasId: boolean }[] {
+    const found: { digest: Uint8Array; hasId: boolean }[] = [];
+    for (const epoch of this.#dead) {
+      eachOf(epoch.accepted.toRanges(), (sequence) => {
+        const identity = epoch.log.get(sequence);
+        if (identity) found.push(identity);
+      });
+    }
+    return found;
+  }
+
+  /** The dead incarnations' identities are not needed any more. */
+  forget(): void {
+    this.#dead = this.#dead.filter((epoch) => epoch.publishing.size > 0);
+  }
+
+  // ---- inside ------------------------------------------------------------------------------------------------------------
+
+  #take(): SinkEffect[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  #begin(frame: OpenFrame): void {
+    if (this.#epoch) {
+      if (this.#epoch.id.incarnation < frame.incarnation) this.#bury(this.#epoch);
+      else this.#epoch = undefined; // the queue was deleted and made again: its messages are gone
+    }
+    this.#laterBytes = 0;
+    this.#granted = 0;
+    this.#epoch = {
+      id: { incarnation: frame.incarnation, epoch: frame.epoch },
+      through: frame.settledThrough,
+      settledThrough: frame.settledThrough,
+      later: new Map(),
+      held: [],
+      publishing: new Map(),
+      released: new Set(),
+      accepted: new RangeSet(),
+      rejected: new Map(),
+      decided: new RangeSet(),
+      log: new IdentityLog(frame.settledThrough + 1),
+    };
+  }
+
+  #bury(epoch: Epoch): void {
+    epoch.held = [];
+    epoch.later.clear();
+    this.#laterBytes = 0;
+    this.#dead.push(epoch);
+    this.#epoch = undefined;
+    this.#granted = 0;
+  }
+
+  #current(frame: StreamEpoch): Epoch | undefined {
+    return this.#epoch && compareEpochs(frame, this.#epoch.id) === 0 ? this.#epoch : undefined;
+  }
+
+  #head(epoch: Epoch): { address: StreamAddress; incarnation: number; epoch: number } {
+    return { address: this.address, incarnation: epoch.id.incarnation, epoch: epoch.id.epoch };
+  }
+
+  #send(frame: Extract<SinkEffect, { do: 'send' }>['frame']): void {
+    if (this.#linked) this.#out.push({ do: 'send', frame });
+  }
+
+  #sendCredit(epoch: Epoch): void {
+    this.#send({ kind: 'credit', ...this.#head(epoch), creditVersion: this.#creditVersion, granted: this.#granted });
+  }
+
+  #settle(epoch: Epoch, accepted: number[], released: number[], rejected: { sequence: number; reason: string }[]): void {
+    if (accepted.length === 0 && released.length === 0 && rejected.length === 0) return;
+    this.#send({ kind: 'settle', ...this.#head(epoch), accepted, released, rejected });
+  }
+
+  #highest(epoch: Epoch): number {
+    let highest = epoch.through;
+    for (const sequence of epoch.later.keys()) highest = Math.max(highest, sequence);
+    return highest;
+  }
+
+  #receive(epoch: Epoch, message: StreamMessage): void {
+    const { sequence } = message;
+    if (sequence <= epoch.settledThrough || sequence > SEQUENCE_LARGEST || epoch.decided.has(sequence)) return;
+    if (sequence <= epoch.through) {
+      if (epoch.released.delete(sequence)) insertBySequence(epoch.held, message);
+      return;
+    }
+    if (sequence === epoch.through + 1) {
+      epoch.through = sequence;
+      epoch.held.push(message);
+      return;
+    }
+    if (epoch.later.has(sequence) || epoch.later.size >= LATER_LARGEST || this.#laterBytes >= LATER_BYTES) return;
+    epoch.later.set(sequence, message);
+    this.#laterBytes += weightOf(message);
+  }
+
+  /** Moves on over what came early and over what is gone. */
+  #catchUp(epoch: Epoch): void {
+    for (;;) {
+      const next = epoch.through + 1;
+      const message = epoch.later.get(next);
+      if (message) {
+        epoch.later.delete(next);
+        this.#laterBytes -= weightOf(message);
+        epoch.held.push(message);
+        epoch.through = next;
+      } else {
+        const through = epoch.decided.contiguousFrom(epoch.through);
+        if (through === epoch.through) return;
+        epoch.through = through;
+      }
+    }
+  }
+
+  /** The source has done with these numbers: they are not to be published. What is being published goes on. */
+  #gone(epoch: Epoch, settledThrough: number, gone: readonly number[]): void {
+    const known = Math.min(settledThrough, SEQUENCE_LARGEST);
+    const isGone = new RangeSet(clip(gone, known + 1, SEQUENCE_LARGEST));
+    const drop = (sequence: number) => sequence <= known || isGone.has(sequence);
+    if (epoch.held.some((message) => drop(message.sequence))) epoch.held = epoch.held.filter((message) => !drop(message.sequence));
+    for (const [sequence, message] of epoch.later) {
+      if (!drop(sequence)) continue;
+      epoch.later.delete(sequence);
+      this.#laterBytes -= weightOf(message);
+    }
+    for (const sequence of epoch.released) if (drop(sequence)) epoch.released.delete(sequence);
+    const ranges = isGone.toRanges();
+    for (let i = 0; i + 1 < ranges.length; i += 2) epoch.decided.add(ranges[i]!, ranges[i + 1]!);
+    if (known > epoch.settledThrough) {
+      epoch.settledThrough = known;
+      epoch.decided.dropThrough(known);
+      // The identities of accepted numbers stay until they are removed; verdicts are known and need not be repeated.
+      for (const sequence of epoch.rejected.keys()) if (sequence <= known) epoch.rejected.delete(sequence);
+      epoch.through = Math.max(epoch.through, known);
+    }
+    this.#catchUp(epoch);
+  }
+
+  #askForGaps(epoch: Epoch, upTo: number, now: number): void {
+    this.#missing = epoch.through < upTo ? this.#holes(epoch, upTo) : [];
+    if (this.#missing.length === 0 || now < this.#gapAt) return;
+    this.#gapAt = now + GAP_MS;
+    this.#send({ kind: 'gap', ...this.#head(epoch), missing: this.#missing });
+  }
+
+  #holes(epoch: Epoch, upTo: number): number[] {
+    const have = new RangeSet(clip(epoch.decided.toRanges(), epoch.through + 1, upTo));
+    for (const sequence of [...epoch.later.keys()].sort((a, b) => a - b)) have.add(sequence);
+    return have.missing(epoch.through + 1, upTo);
+  }
+
+  #releaseOne(epoch: Epoch, sequence: number, numbers: RangeSet): void {
+    epoch.released.add(sequence);
+    numbers.add(sequence);
+    this.counts.released++;
+    this.#out.push({ do: 'count', what: 'released', n: 1 });
+  }
+
+  #forgetLater(epoch: Epoch): void {
+    epoch.later.clear();
+    this.#laterBytes = 0;
+  }
+
+  #pump(): void {
+    const epoch = this.#epoch;
+    if (!epoch || !this.#mayPublish || epoch.held.length === 0) return;
+    const messages = epoch.held;
+    epoch.held = [];
+    for (const message of messages) {
+      epoch.log.set(message.sequence, message.digest, message.hasId);
+      epoch.publishing.set(message.sequence, message);
+    }
+    this.#out.push({ do: 'publish', messages });
+  }
+}
+
+/** Orders epochs of one stream: by incarnation, then by epoch. */
+export function compareEpochs(a: StreamEpoch, b: StreamEpoch): number {
+  return a.incarnation - b.incarnation || a.epoch - b.epoch;
+}
+
+function insertBySequence(messages: StreamMessage[], message: StreamMessage): void {
+  const at = messages.findIndex((other) => other.sequence > message.sequence);
+  if (at < 0) messages.push(message);
+  else messages.splice(at, 0, message);
+}
