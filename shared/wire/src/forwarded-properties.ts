@@ -1,0 +1,135 @@
+import { type HeaderField, header, isNamed, stringsOf, walk } from './header-table.ts';
+import { limits } from './limits.ts';
+import { flags, type PropertyOffsets, scan, u32 } from './properties.ts';
+
+/** Headers that bridges write. */
+export const pathHeader = 'x-tombolo-path';
+export const userIdHeader = 'x-tombolo-user-id';
+export const ccHeader = 'x-tombolo-cc';
+
+/**
+ * The clusters that a message came through, source first. A header that is not an array of at most 64 cluster names counts as
+ * absent, so that what a client wrote there stops nothing.
+ */
+export function pathOf(
+  properties: Uint8Array,
+  offsets: PropertyOffsets = scan(properties),
+): readonly string[] | undefined {
+  return pathIn(header(properties, pathHeader, offsets));
+}
+
+function pathIn(field: HeaderField | undefined): string[] | undefined {
+  const path = stringsOf(field, limits.pathClusters, 255);
+  return path && path.length > 0 && !path.includes('') ? path : undefined;
+}
+
+/**
+ * The properties with which a message is published at the sink, made at the source:
+ *
+ * - `path` is appended to the path that the message has already come (`x-tombolo-path`, always the last header);
+ * - `user-id` becomes the header `x-tombolo-user-id`: the sink's broker would refuse a message of another user than the bridge's;
+ * - the header `CC` becomes `x-tombolo-cc`: the sink's broker would route by it once more;
+ * - what a client wrote under these two names is dropped.
+ *
+ * Everything else stays as it is, byte for byte and in its order.
+ * @throws Fault TOMBOLO_FRAME_INVALID when properties or header table are malformed
+ */
+export function forwardedProperties(
+  properties: Uint8Array,
+  { path }: { readonly path: readonly string[] },
+): Uint8Array {
+  const offsets = scan(properties);
+  const at = offsets.headersAt;
+  const hadTable = offsets.headers >= 0;
+  const tableStart = hadTable ? at + 4 : at;
+  const tableEnd = hadTable ? tableStart + u32(properties, at) : at;
+
+  // Stretches of the old table that are left out: from, to, and what stands there instead.
+  const cuts: { from: number; to: number; instead: string }[] = [];
+  let first: HeaderField | undefined;
+  walk(properties, tableStart, tableEnd, (name, type, end) => {
+    const length = properties[name]!;
+    if (length === 2) {
+      if (isNamed(properties, name, 'CC')) cuts.push({ from: name, to: type, instead: ccHeader });
+    } else if (length >= ccHeader.length && properties[name + 1] === 0x78) {
+      if (isNamed(properties, name, pathHeader)) {
+        first ??= { type: String.fromCharCode(properties[type]!), value: properties.subarray(type + 1, end) };
+        cuts.push({ from: name, to: end, instead: '' });
+      } else if (isNamed(properties, name, userIdHeader) || isNamed(properties, name, ccHeader)) {
+        cuts.push({ from: name, to: end, instead: '' });
+      }
+    }
+  });
+
+  const travelled = pathIn(first);
+  const entry = pathEntry(travelled ? [...travelled, ...path] : path);
+  const user = offsets.userId;
+  const userLength = user < 0 ? 0 : properties[user]!;
+  let tableLength = tableEnd - tableStart + entry.length;
+  for (const cut of cuts) tableLength += from(cut) - (cut.to - cut.from);
+  if (user >= 0) tableLength += 1 + userIdHeader.length + 1 + 4 + userLength;
+
+  const tail = properties.length - tableEnd - (user < 0 ? 0 : 1 + userLength);
+  const target = Buffer.allocUnsafe(at + 4 + tableLength + tail);
+  target.set(properties.subarray(0, at), 0);
+  target.writeUInt16BE((offsets.flags | flags.headers) & ~(user < 0 ? 0 : flags.userId), 0);
+  let to = target.writeUInt32BE(tableLength, at);
+  let copied = tableStart;
+  for (const cut of cuts) {
+    target.set(properties.subarray(copied, cut.from), to);
+    to += cut.from - copied;
+    if (cut.instead !== '') to = writeName(target, to, cut.instead);
+    copied = cut.to;
+  }
+  target.set(properties.subarray(copied, tableEnd), to);
+  to += tableEnd - copied;
+  if (user >= 0) {
+    to = writeName(target, to, userIdHeader);
+    target[to++] = 0x53;
+    to = target.writeUInt32BE(userLength, to);
+    target.set(properties.subarray(user + 1, user + 1 + userLength), to);
+    to += userLength;
+  }
+  target.set(entry, to);
+  to += entry.length;
+  if (user < 0) {
+    target.set(properties.subarray(tableEnd), to);
+  } else {
+    target.set(properties.subarray(tableEnd, user), to);
+    target.set(properties.subarray(user + 1 + userLength), to + user - tableEnd);
+  }
+  return target;
+}
+
+function from(cut: { readonly instead: string }): number {
+  return cut.instead === '' ? 0 : 1 + cut.instead.length;
+}
+
+function writeName(target: Buffer, at: number, name: string): number {
+  target[at] = name.length;
+  return at + 1 + target.write(name, at + 1, 'latin1');
+}
+
+/** The last entry made, which nearly always is the next one too: a source appends its own name. */
+let lastEntry = { key: '', bytes: Buffer.alloc(0) };
+
+function pathEntry(path: readonly string[]): Buffer {
+  const key = path.join('\0');
+  if (key === lastEntry.key) return lastEntry.bytes;
+  const clusters = path.map((cluster) => Buffer.from(cluster));
+  const length = clusters.reduce((sum, cluster) => sum + 5 + cluster.length, 0);
+  const bytes = Buffer.alloc(path.length === 0 ? 0 : 1 + pathHeader.length + 5 + length);
+  if (bytes.length > 0) {
+    let at = writeName(bytes, 0, pathHeader);
+    bytes[at] = 0x41;
+    at = bytes.writeUInt32BE(length, at + 1);
+    for (const cluster of clusters) {
+      bytes[at] = 0x53;
+      at = bytes.writeUInt32BE(cluster.length, at + 1);
+      bytes.set(cluster, at);
+      at += cluster.length;
+    }
+  }
+  lastEntry = { key, bytes };
+  return bytes;
+}

@@ -1,0 +1,201 @@
+import {
+  clusterName,
+  type Fields,
+  fields,
+  flag,
+  invalid,
+  list,
+  milliseconds,
+  optional,
+  ranges,
+  text,
+  whole,
+} from './fields.ts';
+import type { Destination, Frame, MessagesFrame, QueueProperties, StreamAddress, StreamEpoch } from './frame.ts';
+import { limits } from './limits.ts';
+
+/** All frames but the one with messages, whose records `message-records.ts` reads. */
+export type HeadFrame = Exclude<Frame, MessagesFrame>;
+
+type Readers = { [K in HeadFrame['kind']]: (head: Fields, raw: Uint8Array) => HeadFrame & { kind: K } };
+
+const many = 100_000;
+const digestBytes = 16;
+
+/** One reader per kind: head and raw part to frame, every field checked. Fields that are not known are left out. */
+export const headReaders: Readers = {
+  connectors: (head) => ({
+    kind: 'connectors',
+    connectors: list(head, 'connectors', 10_000, (from, name) => {
+      const item = fields(from, name);
+      return {
+        name: text(item, 'name', 255),
+        from: clusterName(item, 'from'),
+        to: clusterName(item, 'to'),
+      };
+    }),
+  }),
+  demand: (head) => ({
+    kind: 'demand',
+    ...demandKey(head),
+    path: list(head, 'path', limits.pathClusters, clusterName),
+    connector: text(head, 'connector', 255),
+    consumers: whole(head, 'consumers'),
+    queue: queueProperties(head, 'queue'),
+    leaseMs: milliseconds(head, 'leaseMs'),
+  }),
+  withdraw: (head) => ({ kind: 'withdraw', ...demandKey(head) }),
+  digest: (head) => ({
+    kind: 'digest',
+    incarnation: whole(head, 'incarnation'),
+    count: whole(head, 'count'),
+    digest: text(head, 'digest', 255),
+  }),
+  'snapshot-request': () => ({ kind: 'snapshot-request' }),
+  'snapshot-begin': (head) => ({
+    kind: 'snapshot-begin',
+    incarnation: whole(head, 'incarnation'),
+  }),
+  'snapshot-end': (head) => ({ kind: 'snapshot-end', incarnation: whole(head, 'incarnation') }),
+  collect: (head) => ({ kind: 'collect', ...collectionKey(head) }),
+  collected: (head, raw) => {
+    let at = 0;
+    const items = list(head, 'items', many, (from, name) => {
+      const item = fields(from, name);
+      const count = whole(item, 'count');
+      if (count * (digestBytes + 1) > raw.length - at) invalid('fewer digests than announced');
+      const digests = raw.subarray(at, at + count * digestBytes);
+      const ids = raw.subarray(at + count * digestBytes, at + count * (digestBytes + 1));
+      at += count * (digestBytes + 1);
+      return { destination: destination(item, 'destination'), digests, ids };
+    });
+    if (at !== raw.length) invalid('bytes follow the last digest');
+    return { kind: 'collected', ...collectionKey(head), complete: flag(head, 'complete'), items };
+  },
+  forget: (head) => ({ kind: 'forget', ...collectionKey(head), destination: destination(head, 'destination') }),
+  open: (head) => ({
+    kind: 'open',
+    ...streamKey(head),
+    connector: text(head, 'connector', 255),
+    last: whole(head, 'last'),
+    settledThrough: whole(head, 'settledThrough'),
+    gone: ranges(head, 'gone'),
+    queue: queueProperties(head, 'queue'),
+  }),
+  resume: (head) => ({
+    kind: 'resume',
+    ...streamKey(head),
+    sinkIncarnation: whole(head, 'sinkIncarnation'),
+    received: ranges(head, 'received'),
+    accepted: ranges(head, 'accepted'),
+    rejected: list(head, 'rejected', many, rejection),
+    creditVersion: whole(head, 'creditVersion'),
+    granted: whole(head, 'granted'),
+  }),
+  refuse: (head) => ({
+    kind: 'refuse',
+    ...streamKey(head),
+    reason: text(head, 'reason', limits.reasonBytes),
+    retryAfterMs: milliseconds(head, 'retryAfterMs'),
+  }),
+  credit: (head) => ({
+    kind: 'credit',
+    ...streamKey(head),
+    creditVersion: whole(head, 'creditVersion'),
+    granted: whole(head, 'granted'),
+  }),
+  settle: (head) => ({
+    kind: 'settle',
+    ...streamKey(head),
+    accepted: ranges(head, 'accepted'),
+    released: ranges(head, 'released'),
+    rejected: list(head, 'rejected', many, rejection),
+  }),
+  state: (head) => ({
+    kind: 'state',
+    ...streamKey(head),
+    sent: whole(head, 'sent'),
+    settledThrough: whole(head, 'settledThrough'),
+    removedThrough: whole(head, 'removedThrough'),
+    creditVersion: whole(head, 'creditVersion'),
+    taken: whole(head, 'taken'),
+    returned: ranges(head, 'returned'),
+    empty: flag(head, 'empty'),
+  }),
+  gap: (head) => ({ kind: 'gap', ...streamKey(head), missing: ranges(head, 'missing') }),
+  closed: (head) => ({
+    kind: 'closed',
+    ...streamKey(head),
+    reason: text(head, 'reason', limits.reasonBytes),
+  }),
+};
+
+/** What names a stream and its life, in every stream frame. */
+export function streamKey(head: Fields): StreamEpoch & { readonly address: StreamAddress } {
+  const address = fields(head, 'address');
+  return {
+    address: {
+      source: clusterName(address, 'source'),
+      sink: clusterName(address, 'sink'),
+      destination: destination(address, 'destination'),
+    },
+    incarnation: whole(head, 'incarnation'),
+    epoch: whole(head, 'epoch'),
+  };
+}
+
+function demandKey(head: Fields) {
+  return {
+    sink: clusterName(head, 'sink'),
+    destination: destination(head, 'destination'),
+    incarnation: whole(head, 'incarnation'),
+    version: whole(head, 'version'),
+  };
+}
+
+function collectionKey(head: Fields) {
+  return {
+    source: clusterName(head, 'source'),
+    sink: clusterName(head, 'sink'),
+    incarnation: whole(head, 'incarnation'),
+  };
+}
+
+function destination(from: Fields, name: string): Destination {
+  const item = fields(from, name);
+  const { kind } = item;
+  if (kind !== 'queue' && kind !== 'topic') return invalid('a destination is neither queue nor topic');
+  return { kind, name: text(item, 'name', 255) };
+}
+
+function rejection(from: Fields, name: string): { sequence: number; reason: string } {
+  const item = fields(from, name);
+  return {
+    sequence: whole(item, 'sequence'),
+    reason: text(item, 'reason', limits.reasonBytes),
+  };
+}
+
+const queueFields = {
+  type: (from: Fields, name: string) => text(from, name, 64),
+  durable: flag,
+  autoDelete: flag,
+  exclusive: flag,
+  expires: flag,
+  maxLength: whole,
+  maxLengthBytes: whole,
+  overflow: (from: Fields, name: string) => text(from, name, 64),
+  singleActiveConsumer: flag,
+  maxPriority: whole,
+  internalPurpose: (from: Fields, name: string) => text(from, name, 255),
+} satisfies { [K in keyof QueueProperties]-?: (from: Fields, name: string) => NonNullable<QueueProperties[K]> };
+
+function queueProperties(from: Fields, key: string): QueueProperties {
+  const item = fields(from, key);
+  const queue: { [name: string]: unknown } = {};
+  for (const [name, read] of Object.entries(queueFields)) {
+    const found = optional<unknown>(item, name, read);
+    if (found !== undefined) queue[name] = found;
+  }
+  return queue;
+}

@@ -1,0 +1,114 @@
+import type { Frame, StreamMessage } from '@tombolo/wire/frame';
+import fc from 'fast-check';
+
+/** Arbitrary sound frames of every kind. */
+const whole = fc.maxSafeNat();
+const name = fc.string({ minLength: 1, maxLength: 60, unit: 'grapheme' }).filter((s) => Buffer.byteLength(s) <= 255);
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
+const destination = fc.record({ kind: fc.constantFrom('queue' as const, 'topic' as const), name });
+const key = {
+  address: fc.record({ source: name, sink: name, destination }),
+  incarnation: whole,
+  epoch: whole,
+};
+export const ranges = fc
+  .uniqueArray(fc.integer({ min: 1, max: 1_000_000 }), { maxLength: 20 })
+  .map((numbers) => numbers.sort((a, b) => a - b).slice(0, numbers.length - (numbers.length % 2)));
+const rejected = fc.array(fc.record({ sequence: whole, reason: fc.string({ maxLength: 50 }) }), { maxLength: 5 });
+const queue = fc.record(
+  {
+    type: fc.constantFrom('classic', 'quorum'),
+    durable: fc.boolean(),
+    maxLength: whole,
+    singleActiveConsumer: fc.boolean(),
+  },
+  { requiredKeys: [] },
+);
+const demand = { sink: name, destination, incarnation: whole, version: whole };
+const collection = { source: name, sink: name, incarnation: whole };
+const is = <K extends Frame['kind']>(kind: K) => fc.constant(kind);
+
+export const message: fc.Arbitrary<StreamMessage> = fc.record({
+  sequence: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
+  redelivered: fc.boolean(),
+  resent: fc.boolean(),
+  hasId: fc.boolean(),
+  digest: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((array) => Buffer.from(array)),
+  exchange: fc.string({ maxLength: 40, unit: 'grapheme' }),
+  routingKey: fc.string({ maxLength: 40, unit: 'grapheme' }),
+  properties: bytes(60),
+  body: bytes(200),
+});
+
+export const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({
+    kind: is('connectors'),
+    connectors: fc.array(fc.record({ name, from: name, to: name }), { maxLength: 4 }),
+  }),
+  fc.record({
+    kind: is('demand'),
+    ...demand,
+    path: fc.array(name, { maxLength: 5 }),
+    connector: name,
+    consumers: whole,
+    queue,
+    leaseMs: fc.integer({ min: 0, max: 1e6 }),
+  }),
+  fc.record({ kind: is('withdraw'), ...demand }),
+  fc.record({ kind: is('digest'), incarnation: whole, count: whole, digest: name }),
+  fc.record({ kind: is('snapshot-request') }),
+  fc.record({ kind: fc.constantFrom('snapshot-begin' as const, 'snapshot-end' as const), incarnation: whole }),
+  fc.record({ kind: is('collect'), ...collection }),
+  fc.record({
+    kind: is('collected'),
+    ...collection,
+    complete: fc.boolean(),
+    items: fc.array(
+      fc.nat(4).chain((count) =>
+        fc.record({
+          destination,
+          digests: fc.uint8Array({ minLength: count * 16, maxLength: count * 16 }).map((array) => Buffer.from(array)),
+          ids: fc.uint8Array({ minLength: count, maxLength: count }).map((array) => Buffer.from(array)),
+        }),
+      ),
+      { maxLength: 4 },
+    ),
+  }),
+  fc.record({ kind: is('forget'), ...collection, destination }),
+  fc.record({
+    kind: is('open'),
+    ...key,
+    connector: name,
+    last: whole,
+    settledThrough: whole,
+    gone: ranges,
+    queue,
+  }),
+  fc.record({
+    kind: is('resume'),
+    ...key,
+    sinkIncarnation: whole,
+    received: ranges,
+    accepted: ranges,
+    rejected,
+    creditVersion: whole,
+    granted: whole,
+  }),
+  fc.record({ kind: is('refuse'), ...key, reason: name, retryAfterMs: fc.integer({ min: 0, max: 1e6 }) }),
+  fc.record({ kind: is('credit'), ...key, creditVersion: whole, granted: whole }),
+  fc.record({ kind: is('settle'), ...key, accepted: ranges, released: ranges, rejected }),
+  fc.record({
+    kind: is('state'),
+    ...key,
+    sent: whole,
+    settledThrough: whole,
+    removedThrough: whole,
+    creditVersion: whole,
+    taken: whole,
+    returned: ranges,
+    empty: fc.boolean(),
+  }),
+  fc.record({ kind: is('gap'), ...key, missing: ranges }),
+  fc.record({ kind: is('closed'), ...key, reason: name }),
+  fc.record({ kind: is('messages'), ...key, messages: fc.array(message, { maxLength: 6 }) }),
+) as fc.Arbitrary<Frame>;
