@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { compileWildcard, type Matcher } from '@tombolo/topology/pattern';
 import { nearest } from '@tombolo/topology/problem';
+import type { Address } from '@tombolo/topology/units';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -124,11 +125,11 @@ export function createMetricsServer({ view, metrics, redactor, log }: AdminOptio
 }
 
 /**
- * Listens on `host:port`; a fault names the address and what to do when it cannot.
+ * Listens; a fault names the address and what to do when it cannot.
  * @param what the setting that the address comes from
  * @returns the URL, with the port that was assigned when 0 was asked for
  */
-export async function listen(server: FastifyInstance, address: string, what: string): Promise<string> {
+export async function listen(server: FastifyInstance, address: Address, what: string): Promise<string> {
   return listenOn(address, what, ({ host, port }) => server.listen({ host, port }));
 }
 

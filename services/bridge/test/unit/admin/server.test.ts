@@ -156,16 +156,11 @@ describe('the admin server', () => {
   it('names the address and what to do when the port is taken', async () => {
     const taken = createServer();
     await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done));
-    const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
+    const { port } = taken.address() as AddressInfo;
     const server = createAdminServer(options(viewOf()).all);
-    const failure = await listen(server, address, 'bridge.admin').catch((thrown: unknown) => thrown);
+    const failure = await listen(server, { host: '127.0.0.1', port }, 'bridge.admin').catch((thrown: unknown) => thrown);
     taken.close();
     expect(failure).toBeInstanceOf(Fault);
-    expect(failure).toMatchObject({ code: 'TOMBOLO_ADDRESS_IN_USE', message: expect.stringContaining(address) });
-  });
-
-  it('refuses an address that is none', async () => {
-    const server = createAdminServer(options(viewOf()).all);
-    await expect(listen(server, '7461', 'bridge.admin')).rejects.toThrow('bridge.admin is "7461"; expected host:port');
+    expect(failure).toMatchObject({ code: 'TOMBOLO_ADDRESS_IN_USE', message: expect.stringContaining(`bridge.admin 127.0.0.1:${port} is in use`) });
   });
 });

@@ -1,0 +1,53 @@
+import type { Log } from '../telemetry/log.ts';
+import type { BridgeView, LinkView } from './view.ts';
+
+/**
+ * Tells the log what an operator would want to have been told, once for each change: the broker and the links coming
+ * and going, and the role. A cause that comes again while the same outage lasts is not said again.
+ */
+export class Changes {
+  readonly #log: Log;
+  /** By what it is about: the latest state, and the reasons given since. */
+  readonly #said = new Map<string, { readonly state: string; readonly reasons: Set<string | undefined> }>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Compares the view with what was said before. */
+  notice(view: BridgeView): void {
+    const { broker } = view;
+    if (this.#isNews('broker', broker.up ? 'up' : 'down', broker.up ? undefined : broker.reason)) {
+      const { address, product, reason } = broker;
+      if (broker.up) this.#log.info({ address, product, demand: broker.demandMethod }, 'broker connected');
+      else this.#log.warn({ address, reason }, 'broker not connected, trying on');
+    }
+    if (this.#isNews('alarm', broker.blocked === undefined ? 'none' : 'blocked', broker.blocked)) {
+      if (broker.blocked !== undefined) this.#log.warn({ alarm: broker.blocked }, 'broker takes no messages');
+      else if (broker.up) this.#log.info('broker takes messages');
+    }
+    if (broker.up && (broker.state === 'master' || broker.state === 'standby')) {
+      if (this.#isNews('role', view.role, undefined)) {
+        this.#log.info({ role: view.role, reason: view.roleReason, incarnation: view.incarnation }, 'role known');
+      }
+    }
+    for (const link of view.links) this.#noticeLink(link);
+  }
+
+  #noticeLink({ peer, up, state, reason, address, protocolVersion }: LinkView): void {
+    if (!this.#isNews(`link ${peer}`, up ? 'up' : 'down', up ? undefined : reason)) return;
+    if (up) this.#log.info({ peer, address, protocolVersion }, 'link up');
+    else if (reason !== undefined) this.#log.warn({ peer, address, state, reason }, 'link down');
+  }
+
+  #isNews(about: string, state: string, reason: string | undefined): boolean {
+    const said = this.#said.get(about);
+    if (said?.state !== state) {
+      this.#said.set(about, { state, reasons: new Set([reason]) });
+      return true;
+    }
+    if (said.reasons.has(reason)) return false;
+    said.reasons.add(reason);
+    return reason !== undefined;
+  }
+}
