@@ -1,0 +1,65 @@
+import type { Clock } from '@tombolo/kernel/clock';
+
+/** One address of the cluster; several are tried in order. */
+export interface RabbitUri {
+  readonly host: string;
+  readonly port: number;
+  readonly vhost: string;
+  readonly tls: boolean;
+}
+
+/** What is needed to trust, and to be known, under TLS (AMQP and management alike). */
+export interface RabbitTls {
+  readonly ca?: Buffer | string;
+  readonly cert?: Buffer | string;
+  readonly key?: Buffer | string;
+  readonly serverName?: string;
+}
+
+/** The management API: `uris` are tried in order, e.g. `http://east-0.rabbit:15672`. */
+export interface ManagementConfig {
+  readonly uris: readonly string[];
+  readonly username: string;
+  readonly password: string;
+  readonly tls?: RabbitTls;
+}
+
+export interface RabbitBrokerConfig {
+  /** The cluster's name in the topology: part of consumer tags and connection names. */
+  readonly cluster: string;
+  /** Names this bridge among those beside the cluster: part of its event queue's name. */
+  readonly instance: string;
+  readonly uris: readonly RabbitUri[];
+  readonly username: string;
+  readonly password: string;
+  readonly tls?: RabbitTls;
+  /** When given, a broker that says another cluster_name is refused. */
+  readonly clusterName?: string;
+  readonly management?: ManagementConfig;
+  /** Where `amq.rabbitmq.event` lives; false: do not use it. */
+  readonly events: { readonly vhost: string } | false;
+  /** Seconds, default 10. */
+  readonly heartbeatSeconds?: number;
+  /** How long one attempt to connect may take, default 5,000. */
+  readonly connectTimeoutMs?: number;
+}
+
+/** The least that is asked of a logger: constant phrases as messages, facts as fields. pino's loggers fit. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Time, chance and log: everything the adapter needs from its surroundings besides sockets. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** `host:port/vhost`, which is what faults and states may say of an address: never credentials. */
+export function nameOf(uri: RabbitUri): string {
+  return `${uri.tls ? 'amqps' : 'amqp'}://${uri.host}:${uri.port}/${encodeURIComponent(uri.vhost)}`;
+}

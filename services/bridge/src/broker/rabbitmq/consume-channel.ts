@@ -1,0 +1,294 @@
+import type { Writable } from 'node:stream';
+import { Fault } from '@tombolo/kernel/fault';
+import type { Channel } from 'amqplib';
+import type { ConsumerEnd, ConsumerHandler, Delivery, DeliveryToken } from '../port.ts';
+import { AckRuns } from './ack-runs.ts';
+import { isAnswerTo, queueFault } from './close-codes.ts';
+import type { Log } from './config.ts';
+import type { Connection } from './connection.ts';
+import { ContentReader } from './data-path/content-reader.ts';
+import type { DataChannel } from './data-path/data-path.ts';
+import { frameType } from './data-path/frame-reader.ts';
+import { encodeAcks } from './data-path/frame-writer.ts';
+import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
+import { bufferOf, numberOf } from './seam.ts';
+
+/** One consumer on its channel. */
+export interface ConsumerEntry {
+  readonly tag: string;
+  readonly queue: string;
+  readonly prefetch: number;
+  readonly arguments: Record<string, unknown>;
+  readonly handler: ConsumerHandler;
+  cancelling: boolean;
+  ended: boolean;
+  batch: Delivery[];
+}
+
+interface Announced {
+  readonly entry: ConsumerEntry | undefined;
+  readonly tag: number;
+  readonly redelivered: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+export interface ConsumeChannelOwner {
+  readonly log: Log;
+  /** The consumer is on: the broker accepted it. */
+  accepted(entry: ConsumerEntry): void;
+  /** It has ended; the handler was told. */
+  ended(entry: ConsumerEntry, end: ConsumerEnd): void;
+  closed(channel: ConsumeChannel): void;
+}
+
+/** A channel that consumes: several consumers, raw deliveries, and the acknowledgements of all of them. */
+export class ConsumeChannel implements DataChannel {
+  readonly #connection: Connection;
+  readonly #owner: ConsumeChannelOwner;
+  readonly #consumers = new Map<string, ConsumerEntry>();
+  readonly #runs = new AckRuns<ConsumerEntry>();
+  readonly #content = new ContentReader();
+  readonly #consumerTags = new ShortStringReader();
+  readonly #exchanges = new ShortStringReader();
+  readonly #routingKeys = new ShortStringReader();
+  #announced: Announced | undefined;
+  #batches: ConsumerEntry[] = [];
+  #channel: Channel | undefined;
+  #number = 0;
+  #buffer: Writable | undefined;
+  #isClosed = false;
+  #flushWanted = false;
+  #barrierOut = false;
+  #barriers: ((processed: boolean) => void)[] = [];
+
+  constructor(connection: Connection, owner: ConsumeChannelOwner) {
+    this.#connection = connection;
+    this.#owner = owner;
+    connection
+      .channel(() => this.#closed())
+      .then(
+        (channel) => this.#opened(channel),
+        () => this.#closed(),
+      );
+  }
+
+  /** How busy it is: consumers first, then deliveries that are not settled. */
+  get load(): number {
+    return this.#consumers.size * 1_000_000 + this.#runs.size;
+  }
+
+  get isIdle(): boolean {
+    return this.#consumers.size === 0 && this.#runs.size === 0;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  consume(entry: ConsumerEntry): void {
+    this.#consumers.set(entry.tag, entry);
+    if (this.#channel) this.#start(this.#channel, entry);
+  }
+
+  cancel(entry: ConsumerEntry): void {
+    if (entry.cancelling || entry.ended) return;
+    entry.cancelling = true;
+    const channel = this.#channel;
+    if (!channel) {
+      queueMicrotask(() => this.#end(entry, { why: 'cancelled' }));
+      return;
+    }
+    channel.cancel(entry.tag).then(
+      () => this.#end(entry, { why: 'cancelled' }),
+      () => this.#end(entry, { why: 'lost' }),
+    );
+  }
+
+  /** Settles tokens of this channel; they are written once per turn. */
+  settle(tokens: readonly DeliveryToken[], kind: 'ack' | 'nack'): void {
+    for (const token of tokens) if (token.channel === this) this.#runs.settle(token.tag, kind);
+    this.#flushSoon();
+  }
+
+  settleOne(tag: number, kind: 'ack' | 'nack'): void {
+    if (this.#runs.settle(tag, kind)) this.#flushSoon();
+  }
+
+  /** Writes what is settled now. */
+  flush(): void {
+    this.#flushWanted = false;
+    if (this.#isClosed || !this.#buffer || !this.#runs.hasPending) return;
+    this.#buffer.write(encodeAcks(this.#number, this.#runs.flush()));
+    this.#connection.wire.sentSinceLastCheck = true;
+  }
+
+  /** Calls back when the broker's channel has processed everything written before. */
+  barrier(done: (processed: boolean) => void): void {
+    if (this.#isClosed) {
+      queueMicrotask(() => done(false));
+      return;
+    }
+    this.#barriers.push(done);
+    this.#sendBarrier();
+  }
+
+  close(): void {
+    this.#channel?.close().catch(() => {});
+  }
+
+  // ---- from the data path ----
+
+  frame(frame: Buffer): boolean {
+    if (frame[0] === frameType.method) {
+      if (frame.readUInt32BE(7) !== methodId.basicDeliver) return false;
+      let at = 11;
+      const consumerTag = this.#consumerTags.read(frame, at);
+      at += 1 + (frame[at] as number);
+      const tag = readLong(frame, at);
+      const redelivered = ((frame[at + 8] as number) & 1) === 1;
+      at += 9;
+      const exchange = this.#exchanges.read(frame, at);
+      at += 1 + (frame[at] as number);
+      const routingKey = this.#routingKeys.read(frame, at);
+      this.#announced = { entry: this.#consumers.get(consumerTag), tag, redelivered, exchange, routingKey };
+      return true;
+    }
+    const announced = this.#announced;
+    if (!announced) return false;
+    const content = this.#content.take(frame);
+    if (!content) return true;
+    this.#announced = undefined;
+    const { entry, tag, redelivered, exchange, routingKey } = announced;
+    this.#runs.delivered(tag, entry ?? nobody);
+    if (!entry) {
+      // The broker cancelled the consumer and this was under way: it goes back.
+      this.settleOne(tag, 'nack');
+      return true;
+    }
+    if (entry.batch.length === 0) this.#batches.push(entry);
+    entry.batch.push({
+      redelivered,
+      exchange,
+      routingKey,
+      properties: content.properties,
+      body: content.body,
+      token: { channel: this, tag },
+    });
+    return true;
+  }
+
+  handOver(): void {
+    if (this.#batches.length === 0) return;
+    const batches = this.#batches;
+    this.#batches = [];
+    for (const entry of batches) {
+      const batch = entry.batch;
+      entry.batch = [];
+      try {
+        entry.handler.delivered(batch);
+      } catch (error) {
+        this.#owner.log.error({ queue: entry.queue, err: error }, 'a delivery handler threw');
+      }
+    }
+  }
+
+  // ---- inside ----
+
+  #opened(channel: Channel): void {
+    if (this.#isClosed) return;
+    this.#channel = channel;
+    this.#number = numberOf(channel);
+    this.#buffer = bufferOf(this.#connection.wire, channel);
+    this.#connection.data.register(this.#number, this);
+    for (const entry of this.#consumers.values()) if (!entry.cancelling) this.#start(channel, entry);
+    if (this.#barriers.length > 0) this.#sendBarrier();
+  }
+
+  #start(channel: Channel, entry: ConsumerEntry): void {
+    // Both are queued in one go: no other qos comes between (it holds for the consumers that follow it).
+    channel.prefetch(entry.prefetch, false).catch(() => {});
+    const cancelled = (message: unknown) => {
+      if (message === null) this.#queueGone(entry);
+    };
+    channel.consume(entry.queue, cancelled, { consumerTag: entry.tag, noAck: false, arguments: entry.arguments }).then(
+      () => {
+        if (!entry.ended) this.#owner.accepted(entry);
+      },
+      (error) => {
+        // The other consumers of the channel are `lost`, which its close tells them.
+        if (!isAnswerTo(error, 60, 20)) return;
+        const fault = queueFault(error, 'Consuming from', entry.queue, this.#connection.address);
+        this.#end(entry, { why: 'refused', fault });
+      },
+    );
+  }
+
+  #queueGone(entry: ConsumerEntry): void {
+    // Where the queue is gone this says nothing to anybody, where only its consumer was ended it gives them back; either
+    // way the channel's runs are not held up by tags that nobody will settle.
+    for (const tag of this.#runs.unsettledOf(entry)) this.#runs.settle(tag, 'nack');
+    this.#flushSoon();
+    queueMicrotask(() => this.#end(entry, { why: 'queue-gone' }));
+  }
+
+  #end(entry: ConsumerEntry, end: ConsumerEnd): void {
+    if (entry.ended) return;
+    entry.ended = true;
+    this.#consumers.delete(entry.tag);
+    try {
+      entry.handler.ended(end);
+    } catch (error) {
+      this.#owner.log.error({ queue: entry.queue, err: error }, 'an end-of-consumer handler threw');
+    }
+    this.#owner.ended(entry, end);
+  }
+
+  #closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#connection.data.release(this.#number, this);
+    this.#owner.closed(this);
+    // Behind the rejection of a consume that was the cause: it knows more.
+    setImmediate(() => {
+      for (const entry of [...this.#consumers.values()])
+        this.#end(entry, { why: entry.cancelling && !this.#channel ? 'cancelled' : 'lost' });
+      for (const done of this.#barriers.splice(0)) done(false);
+    });
+  }
+
+  #flushSoon(): void {
+    if (this.#flushWanted || this.#isClosed) return;
+    this.#flushWanted = true;
+    setImmediate(() => this.flush());
+  }
+
+  #sendBarrier(): void {
+    const channel = this.#channel;
+    if (this.#barrierOut || !channel || this.#isClosed) return;
+    this.flush();
+    this.#barrierOut = true;
+    const waiting = this.#barriers.splice(0);
+    const answer = (processed: boolean) => {
+      this.#barrierOut = false;
+      for (const done of waiting) done(processed);
+      if (this.#barriers.length > 0) this.#sendBarrier();
+    };
+    // Any harmless call: the broker's channel processes its methods in order. Consumers set their own qos before they start.
+    channel.prefetch(1, false).then(
+      () => answer(true),
+      () => answer(false),
+    );
+  }
+}
+
+/** Owns deliveries that belong to no consumer any more. */
+const nobody = { queue: '' } as ConsumerEntry;
+
+/** The fault of a consume without a connection. */
+export function notConnected(doing: string): Fault {
+  return new Fault(
+    'TOMBOLO_BROKER_LOST',
+    `${doing} is not possible now: there is no connection to the broker. It is being opened.`,
+  );
+}

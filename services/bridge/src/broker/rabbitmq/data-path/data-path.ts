@@ -1,0 +1,75 @@
+import type { Wire } from '../seam.ts';
+import { FrameReader } from './frame-reader.ts';
+
+/** A channel whose frames are read raw. */
+export interface DataChannel {
+  /**
+   * Looks at a frame (with its overhead; valid during the call only). True: it was one of ours and is done with;
+   * false: amqplib shall have it.
+   */
+  frame(frame: Buffer): boolean;
+  /** What the frames since the last call amount to can be handed over now: before any other frame, and at a chunk's end. */
+  handOver(): void;
+}
+
+/**
+ * Takes the place of amqplib's `recvFrame` on one connection. Frames of registered channels are handled from their bytes
+ * and never reach amqplib; each of the others is given to amqplib's own parser, alone.
+ */
+export class DataPath {
+  readonly #wire: Wire;
+  readonly #reader: FrameReader;
+  readonly #channels: (DataChannel | undefined)[] = [];
+  /** Channels with something to hand over, in the order of their first frame. */
+  readonly #touched: DataChannel[] = [];
+  readonly #amqplibRecvFrame: () => unknown;
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+    this.#reader = new FrameReader(Math.max(wire.frameMax, 1024 * 1024));
+    this.#amqplibRecvFrame = wire.recvFrame.bind(wire);
+    if (wire.rest.length > 0) {
+      this.#reader.push(wire.rest);
+      wire.rest = Buffer.alloc(0);
+    }
+    wire.recvFrame = () => this.#receive();
+  }
+
+  /** From now on frames on this channel number are shown to `channel` first. */
+  register(number: number, channel: DataChannel): void {
+    this.#channels[number] = channel;
+  }
+
+  /** The number is free for another channel. */
+  release(number: number, channel: DataChannel): void {
+    if (this.#channels[number] === channel) this.#channels[number] = undefined;
+  }
+
+  #receive(): unknown {
+    for (;;) {
+      const frame = this.#reader.next();
+      if (!frame) {
+        this.#handOver();
+        const chunk: Buffer | null = this.#wire.stream.read();
+        if (chunk === null) return false;
+        this.#wire.recvSinceLastCheck = true;
+        this.#reader.push(chunk);
+        continue;
+      }
+      const channel = this.#channels[frame.readUInt16BE(1)];
+      if (channel?.frame(frame)) {
+        if (this.#touched.at(-1) !== channel && !this.#touched.includes(channel)) this.#touched.push(channel);
+        continue;
+      }
+      // What came before this frame is handed over before it: a cancel-ok ends a consumer after its last delivery.
+      this.#handOver();
+      this.#wire.rest = frame;
+      return this.#amqplibRecvFrame();
+    }
+  }
+
+  #handOver(): void {
+    if (this.#touched.length === 0) return;
+    for (const channel of this.#touched.splice(0)) channel.handOver();
+  }
+}

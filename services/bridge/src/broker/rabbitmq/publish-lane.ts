@@ -1,0 +1,175 @@
+import type { PublisherHandler, PublishOutcome } from '../port.ts';
+import { codeOf, publishFailure } from './close-codes.ts';
+import type { Surroundings } from './config.ts';
+import type { Verdict } from './confirms.ts';
+import type { Connection } from './connection.ts';
+import { type Outgoing, PublishChannel } from './publish-channel.ts';
+
+/**
+ * One of the pool's lanes: the destinations that share a publish channel. When the broker closes the channel because of
+ * a message, what was unconfirmed is published again one by one, in order, on a quarantine channel, until the one that closes
+ * that too is found; the rest goes on, on a fresh channel.
+ */
+export class PublishLane {
+  readonly #surroundings: Surroundings;
+  #connection: Connection | undefined;
+  #channel: PublishChannel | undefined;
+  #backlog: Outgoing[] = [];
+  /** Suspects in publish order; the first one is on the quarantine channel. */
+  #suspects: Outgoing[] | undefined;
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  attach(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  /** The connection is gone: what was written is in doubt (its channel says so), what was not is free of doubt. */
+  detach(): void {
+    this.#connection = undefined;
+    this.#channel = undefined;
+    this.#abandonSuspects();
+    this.#refuseBacklog();
+  }
+
+  publish(batch: Outgoing[]): void {
+    if (!this.#connection?.isOpen) {
+      queueMicrotask(() => tell(batch, 'refused', 'not connected to the broker', this.#surroundings));
+      return;
+    }
+    if (this.#channel?.isOpen && !this.#suspects && this.#backlog.length === 0) {
+      this.#channel.publish(batch);
+      return;
+    }
+    for (const outgoing of batch) this.#backlog.push(outgoing);
+    if (!this.#channel && !this.#suspects) this.#open();
+  }
+
+  #open(): void {
+    const connection = this.#connection;
+    if (!connection?.isOpen) {
+      this.#refuseBacklog();
+      return;
+    }
+    const channel: PublishChannel = new PublishChannel(connection, {
+      log: this.#surroundings.log,
+      opened: () => {
+        const backlog = this.#backlog;
+        this.#backlog = [];
+        if (backlog.length > 0) channel.publish(backlog);
+      },
+      verdicts: (verdicts) => tellVerdicts(verdicts, this.#surroundings),
+      closed: (open, error) => {
+        if (this.#channel === channel) this.#channel = undefined;
+        if (codeOf(error) === undefined || this.#connection !== connection) {
+          tell(open, 'unknown', 'the connection to the broker was lost', this.#surroundings);
+          if (this.#connection === connection && this.#backlog.length > 0) this.#open();
+          return;
+        }
+        this.#surroundings.log.warn(
+          { code: codeOf(error), unconfirmed: open.length, reason: publishFailure(error).detail },
+          'the broker closed a publish channel: its unconfirmed messages are published one by one',
+        );
+        this.#suspects = [...open];
+        this.#quarantine();
+      },
+    });
+    this.#channel = channel;
+  }
+
+  #quarantine(): void {
+    const connection = this.#connection;
+    const suspects = this.#suspects ?? [];
+    if (suspects.length === 0 || !connection) {
+      this.#resume();
+      return;
+    }
+    let alone: Outgoing | undefined;
+    const next = () => {
+      alone = suspects.shift();
+      if (alone) channel.publish([alone]);
+      else {
+        channel.close();
+        this.#resume();
+      }
+    };
+    const channel: PublishChannel = new PublishChannel(connection, {
+      log: this.#surroundings.log,
+      opened: next,
+      verdicts: (verdicts) => {
+        tellVerdicts(verdicts, this.#surroundings);
+        next();
+      },
+      closed: (open, error) => {
+        if (codeOf(error) === undefined || this.#suspects !== suspects) {
+          tell(open, 'unknown', 'the connection to the broker was lost', this.#surroundings);
+          if (this.#suspects === suspects) this.#abandonSuspects();
+          if (this.#connection === connection && this.#backlog.length > 0) this.#open();
+          return;
+        }
+        const { outcome, detail } = publishFailure(error);
+        tell(open, outcome, detail, this.#surroundings);
+        this.#resume();
+      },
+    });
+  }
+
+  /** The rest of the suspects goes first, then what came meanwhile. */
+  #resume(): void {
+    this.#backlog = [...(this.#suspects ?? []), ...this.#backlog];
+    this.#suspects = undefined;
+    if (this.#backlog.length > 0 && !this.#channel) this.#open();
+  }
+
+  /** They were written once already. */
+  #abandonSuspects(): void {
+    const suspects = this.#suspects ?? [];
+    this.#suspects = undefined;
+    tell(suspects, 'unknown', 'the connection to the broker was lost', this.#surroundings);
+  }
+
+  #refuseBacklog(): void {
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    tell(backlog, 'refused', 'not connected to the broker', this.#surroundings);
+  }
+}
+
+function tellVerdicts(verdicts: readonly Verdict<PublisherHandler>[], surroundings: Surroundings): void {
+  // Runs of the same handler and outcome: nearly always one.
+  let from = 0;
+  for (let index = 1; index <= verdicts.length; index++) {
+    const first = verdicts[from] as Verdict<PublisherHandler>;
+    const verdict = verdicts[index];
+    if (verdict && verdict.handler === first.handler && verdict.outcome === first.outcome) continue;
+    const ids = verdicts.slice(from, index).map((each) => each.publication.id);
+    call(first.handler, ids, first.outcome, first.detail, surroundings);
+    from = index;
+  }
+}
+
+function tell(batch: readonly Outgoing[], outcome: PublishOutcome, detail: string, surroundings: Surroundings): void {
+  const byHandler = new Map<PublisherHandler, number[]>();
+  for (const { handler, publication } of batch) {
+    const ids = byHandler.get(handler);
+    if (ids) ids.push(publication.id);
+    else byHandler.set(handler, [publication.id]);
+  }
+  for (const [handler, ids] of byHandler) call(handler, ids, outcome, detail, surroundings);
+}
+
+function call(
+  handler: PublisherHandler,
+  ids: readonly number[],
+  outcome: PublishOutcome,
+  detail: string | undefined,
+  surroundings: Surroundings,
+): void {
+  try {
+    handler.outcome(ids, outcome, detail);
+  } catch (error) {
+    surroundings.log.error({ err: error }, 'a publish handler threw');
+  }
+}

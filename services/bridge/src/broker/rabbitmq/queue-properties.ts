@@ -1,0 +1,68 @@
+import type { QueueProperties } from '@tombolo/wire/frame';
+
+/** A queue as the management API or a `queue.created` event describes it. */
+export interface QueueDescription {
+  readonly type?: unknown;
+  readonly durable?: unknown;
+  readonly auto_delete?: unknown;
+  readonly exclusive?: unknown;
+  readonly arguments?: unknown;
+  readonly effective_policy_definition?: unknown;
+}
+
+/** What decides whether a stream may be opened; a bound is the lower of argument and policy, as the broker has it. */
+export function queueProperties(description: QueueDescription): QueueProperties {
+  const args = record(description.arguments);
+  const policy = record(description.effective_policy_definition);
+  const type = queueType(description.type) ?? queueType(args['x-queue-type']);
+  const number = (name: string) => least(args[`x-${name}`], policy[name]);
+  const maxLength = number('max-length');
+  const maxLengthBytes = number('max-length-bytes');
+  const maxPriority = least(args['x-max-priority'], undefined);
+  const overflow = args['x-overflow'] ?? policy['overflow'];
+  return {
+    ...(type !== undefined && { type }),
+    ...(typeof description.durable === 'boolean' && { durable: description.durable }),
+    ...(typeof description.auto_delete === 'boolean' && { autoDelete: description.auto_delete }),
+    ...(typeof description.exclusive === 'boolean' && { exclusive: description.exclusive }),
+    expires: number('expires') !== undefined,
+    ...(maxLength !== undefined && { maxLength }),
+    ...(maxLengthBytes !== undefined && { maxLengthBytes }),
+    ...(typeof overflow === 'string' && { overflow }),
+    singleActiveConsumer: args['x-single-active-consumer'] === true,
+    ...(maxPriority !== undefined && { maxPriority }),
+    ...(typeof args['x-internal-purpose'] === 'string' && { internalPurpose: args['x-internal-purpose'] }),
+  };
+}
+
+/** The arguments of a declaration that makes a queue alike. */
+export function declareArguments(properties: QueueProperties): Record<string, unknown> {
+  return {
+    ...(properties.type !== undefined && { 'x-queue-type': properties.type }),
+    ...(properties.maxLength !== undefined && { 'x-max-length': properties.maxLength }),
+    ...(properties.maxLengthBytes !== undefined && { 'x-max-length-bytes': properties.maxLengthBytes }),
+    ...(properties.overflow !== undefined && { 'x-overflow': properties.overflow }),
+    ...(properties.singleActiveConsumer && { 'x-single-active-consumer': true }),
+    ...(properties.maxPriority !== undefined && { 'x-max-priority': properties.maxPriority }),
+  };
+}
+
+/** Same in everything that is told of a queue. */
+export function sameProperties(a: QueueProperties, b: QueueProperties): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Events name the type's module (`rabbit_quorum_queue`), the API its name. */
+function queueType(type: unknown): string | undefined {
+  if (typeof type !== 'string') return undefined;
+  return /^rabbit_(\w+)_queue$/.exec(type)?.[1] ?? type;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function least(a: unknown, b: unknown): number | undefined {
+  const numbers = [a, b].filter((value): value is number => typeof value === 'number');
+  return numbers.length > 0 ? Math.min(...numbers) : undefined;
+}

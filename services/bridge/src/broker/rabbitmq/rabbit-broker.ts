@@ -1,0 +1,248 @@
+import { Fault, messageOf } from '@tombolo/kernel/fault';
+import type { Broker, BrokerListener, BrokerState, DemandWatch, Sink, Source } from '../port.ts';
+import { brokersWords, codeOf, queueFault, replyCode } from './close-codes.ts';
+import { nameOf, type RabbitBrokerConfig, type RabbitUri, type Surroundings } from './config.ts';
+import { Connection } from './connection.ts';
+import {
+  type ConnectionEffect,
+  type ConnectionEvent,
+  type ConnectionState,
+  connectionPolicy,
+  stepConnection,
+} from './connection-machine.ts';
+import { RabbitDemandWatch } from './demand-watch.ts';
+import { Prober } from './probe.ts';
+import { RabbitSink } from './sink.ts';
+import { RabbitSource } from './source.ts';
+
+interface Pair {
+  readonly consuming: Connection;
+  readonly publishing: Connection;
+  /** Which of the two lock queues are ours. */
+  held: number;
+}
+
+/** The queues whose exclusive owner is the master, in the order in which they are claimed. */
+const lockQueues = ['tombolo.master', 'tombolo.master.publish'] as const;
+
+/**
+ * A RabbitMQ cluster behind the broker port: two connections to one of its nodes, one that consumes and one that publishes
+ * (an alarm stops the broker from reading the second), each holding an exclusive queue as the master's lock.
+ */
+export class RabbitBroker implements Broker {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly demand: DemandWatch;
+  readonly #config: RabbitBrokerConfig;
+  readonly #listener: BrokerListener;
+  readonly #surroundings: Surroundings;
+  readonly #source: RabbitSource;
+  readonly #sink: RabbitSink;
+  readonly #demand: RabbitDemandWatch;
+  readonly #prober = new Prober();
+  #state: ConnectionState = { is: 'stopped', epoch: 0 };
+  #pair: Pair | undefined;
+  #cancelWake: () => void = () => {};
+  #isBlocked = false;
+  #closing: Promise<unknown> = Promise.resolve();
+
+  constructor(config: RabbitBrokerConfig, listener: BrokerListener, surroundings: Surroundings) {
+    if (config.uris.length === 0)
+      throw new Fault('TOMBOLO_TOPOLOGY_INVALID', `Cluster "${config.cluster}" has no broker uris.`);
+    this.#config = config;
+    this.#listener = listener;
+    this.#surroundings = surroundings;
+    this.#demand = new RabbitDemandWatch(config, surroundings, this.#prober, (queue) =>
+      this.#source.ownConsumers(queue),
+    );
+    this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.propertiesOf(queue));
+    this.#sink = new RabbitSink(surroundings, this.#prober);
+    this.source = this.#source;
+    this.sink = this.#sink;
+    this.demand = this.#demand;
+  }
+
+  start(): void {
+    this.#feed({ was: 'started' });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state.is === 'master') {
+      const deadline = new Promise((resolve) => setTimeout(resolve, 5_000).unref());
+      await Promise.race([this.#source.drained(), deadline]);
+    }
+    this.#feed({ was: 'stopped' });
+    await this.#closing;
+  }
+
+  // ---- the machine and its effects ----
+
+  #feed(event: ConnectionEvent): void {
+    const { clock, random, log } = this.#surroundings;
+    const before = this.#state;
+    const policy = { ...connectionPolicy, uris: this.#config.uris.length };
+    const [state, effects] = stepConnection(before, event, clock.now(), random(), policy);
+    this.#state = state;
+    if (state !== before && (state.is !== before.is || event.was === 'refused')) {
+      const reason = event.was === 'lost' ? { reason: event.fault.message, code: event.fault.code } : {};
+      const level = event.was === 'lost' ? 'warn' : 'info';
+      if (state.is !== before.is) log[level]({ from: before.is, to: state.is, ...reason }, 'broker connection');
+      if (before.is === 'claiming' || before.is === 'master') {
+        if (state.is !== 'claiming' && state.is !== 'master') this.#detach();
+      }
+      if (state.is === 'claiming' && before.is === 'dialing') this.#connected();
+      if (state.is === 'master') this.#mastered();
+      this.#tell(state);
+    }
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: ConnectionEffect): void {
+    switch (effect.do) {
+      case 'dial':
+        void this.#dial(effect.epoch, this.#config.uris[effect.uri] as RabbitUri);
+        return;
+      case 'claim':
+        void this.#claim(effect.epoch);
+        return;
+      case 'close':
+        this.#cancelWake();
+        this.#close();
+        return;
+      case 'wake':
+        this.#cancelWake = this.#surroundings.clock.wake(effect.at, () =>
+          this.#feed({ was: 'woke', epoch: effect.epoch }),
+        );
+        return;
+    }
+  }
+
+  async #dial(epoch: number, uri: RabbitUri): Promise<void> {
+    const lost = (connection: Connection, error: unknown) => {
+      this.#feed({ was: 'lost', epoch, fault: connection.lost(error) });
+    };
+    const opened: Connection[] = [];
+    try {
+      const both = await Promise.allSettled(
+        ['consume', 'publish'].map(async (role) => {
+          const connection = await Connection.open(this.#config, uri, role, lost);
+          opened.push(connection);
+          return connection;
+        }),
+      );
+      const refused = both.find((each) => each.status === 'rejected');
+      if (refused) throw refused.reason;
+      const [consuming, publishing] = both.map((each) => (each as PromiseFulfilledResult<Connection>).value);
+      if (!consuming || !publishing) return;
+      this.#judge(consuming);
+      if (this.#state.epoch !== epoch || this.#state.is !== 'dialing')
+        throw new Fault('TOMBOLO_BROKER_LOST', 'superseded');
+      const pair: Pair = { consuming, publishing, held: 0 };
+      publishing.onBlocked((reason) => {
+        if (this.#pair === pair) this.#blocked(reason);
+      });
+      this.#pair = pair;
+      this.#feed({ was: 'opened', epoch });
+    } catch (error) {
+      for (const connection of opened) this.#closeLater(connection);
+      const fault = error instanceof Fault ? error : new Fault('TOMBOLO_INTERNAL', messageOf(error), { cause: error });
+      this.#feed({ was: 'lost', epoch, fault });
+    }
+  }
+
+  /** The broker must be the one that the topology means. */
+  #judge(connection: Connection): void {
+    const expected = this.#config.clusterName;
+    if (expected === undefined || expected === connection.clusterName) return;
+    throw new Fault(
+      'TOMBOLO_BROKER_MISMATCH',
+      `${connection.address} says it is cluster "${connection.clusterName}", but "${this.#config.cluster}" expects "${expected}". Correct its uris or its clusterName.`,
+    );
+  }
+
+  async #claim(epoch: number): Promise<void> {
+    const pair = this.#pair;
+    if (!pair || this.#state.epoch !== epoch) return;
+    while (pair.held < lockQueues.length) {
+      const queue = lockQueues[pair.held] as string;
+      const connection = pair.held === 0 ? pair.consuming : pair.publishing;
+      try {
+        const channel = await connection.channel(() => {});
+        // Explicitly classic: under a default queue type it would be a quorum queue, which exclusiveness does not hold for.
+        await channel.assertQueue(queue, { exclusive: true, durable: false, arguments: { 'x-queue-type': 'classic' } });
+        await channel.close().catch(() => {});
+        pair.held++;
+      } catch (error) {
+        if (this.#state.epoch !== epoch || this.#pair !== pair) return;
+        if (codeOf(error) === replyCode.resourceLocked) {
+          this.#surroundings.log.debug({ queue, words: brokersWords(error) }, 'the lock is held by another bridge');
+          this.#feed({
+            was: 'refused',
+            epoch,
+            reason: `another bridge beside this cluster is the master (it holds ${queue})`,
+          });
+        } else {
+          this.#feed({ was: 'lost', epoch, fault: queueFault(error, 'Declaring', queue, connection.address) });
+        }
+        return;
+      }
+    }
+    this.#feed({ was: 'locked', epoch });
+  }
+
+  #connected(): void {
+    if (!this.#pair) return;
+    this.#prober.attach(this.#pair.consuming);
+    this.#demand.attach(this.#pair.consuming);
+  }
+
+  #mastered(): void {
+    if (!this.#pair) return;
+    this.#source.attach(this.#pair.consuming);
+    this.#sink.attach(this.#pair.publishing);
+  }
+
+  #detach(): void {
+    this.#source.detach();
+    this.#demand.detach();
+    this.#prober.detach();
+    // Closing tells its channels first: what was written is `unknown`, before the rest is refused.
+    this.#close();
+    this.#sink.detach();
+    this.#blocked(undefined);
+  }
+
+  #close(): void {
+    const pair = this.#pair;
+    this.#pair = undefined;
+    if (!pair) return;
+    this.#closeLater(pair.consuming);
+    this.#closeLater(pair.publishing);
+  }
+
+  #closeLater(connection: Connection): void {
+    this.#closing = Promise.all([this.#closing, connection.close()]);
+  }
+
+  #blocked(reason: string | undefined): void {
+    if (reason === undefined && !this.#isBlocked) return;
+    this.#isBlocked = reason !== undefined;
+    this.#listener.blocked(reason);
+  }
+
+  #tell(state: ConnectionState): void {
+    const told = this.#told(state);
+    if (told) this.#listener.stateChanged(told);
+  }
+
+  #told(state: ConnectionState): BrokerState | undefined {
+    if (state.is === 'stopped') return { is: 'down', attempt: 0 };
+    if (state.is === 'resting') return { is: 'down', fault: state.fault, attempt: state.attempt };
+    const uri = nameOf(this.#config.uris[state.uri] as RabbitUri);
+    if (state.is === 'dialing') return { is: 'connecting', uri };
+    if (state.is === 'claiming')
+      return state.reason === undefined ? undefined : { is: 'standby', uri, reason: state.reason };
+    const { product, clusterName } = this.#pair?.consuming ?? { product: '', clusterName: '' };
+    return { is: 'master', uri, product, clusterName };
+  }
+}

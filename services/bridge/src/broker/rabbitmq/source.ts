@@ -1,0 +1,164 @@
+import type { QueueProperties } from '@tombolo/wire/frame';
+import type { Consumer, ConsumerHandler, DeliveryToken, QueueInspection, Source } from '../port.ts';
+import { queueFault } from './close-codes.ts';
+import type { RabbitBrokerConfig, Surroundings } from './config.ts';
+import type { Connection } from './connection.ts';
+import { ConsumeChannel, type ConsumerEntry, notConnected } from './consume-channel.ts';
+import type { Prober } from './probe.ts';
+import { declareArguments } from './queue-properties.ts';
+
+const maxChannels = 32;
+
+/** Looks up what a queue is made of; undefined when it cannot be known. */
+export type PropertiesLookup = (queue: string) => Promise<QueueProperties | undefined>;
+
+/** The consuming half: a pool of channels on the consuming connection. */
+export class RabbitSource implements Source {
+  readonly #config: RabbitBrokerConfig;
+  readonly #surroundings: Surroundings;
+  readonly #prober: Prober;
+  readonly #properties: PropertiesLookup;
+  #connection: Connection | undefined;
+  #pool: ConsumeChannel[] = [];
+  #solo = new Set<ConsumeChannel>();
+  #serial = 0;
+  /** Queues that refused their last consumer: the next try gets a channel of its own. */
+  readonly #refused = new Set<string>();
+  readonly #own = new Map<string, number>();
+
+  constructor(config: RabbitBrokerConfig, surroundings: Surroundings, prober: Prober, properties: PropertiesLookup) {
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#prober = prober;
+    this.#properties = properties;
+  }
+
+  /** The consuming connection is there, with its lock held. */
+  attach(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  /** It is gone: its channels tell their consumers. */
+  detach(): void {
+    this.#connection = undefined;
+    this.#pool = [];
+    this.#solo.clear();
+  }
+
+  /** How many consumers of this adapter the queue has. */
+  ownConsumers(queue: string): number {
+    return this.#own.get(queue) ?? 0;
+  }
+
+  consume(
+    request: { readonly queue: string; readonly prefetch: number; readonly priority: number | undefined },
+    handler: ConsumerHandler,
+  ): Consumer {
+    const connection = this.#connection;
+    if (!connection?.isOpen) {
+      queueMicrotask(() => handler.ended({ why: 'lost' }));
+      return { cancel: () => {} };
+    }
+    const { queue, prefetch, priority } = request;
+    const entry: ConsumerEntry = {
+      tag: `tombolo.${this.#config.cluster}.${++this.#serial}`,
+      queue,
+      prefetch: Math.max(1, Math.min(65_535, prefetch)),
+      arguments: {
+        'x-tombolo-bridge': this.#config.cluster,
+        ...(priority !== undefined && { 'x-priority': priority }),
+      },
+      handler,
+      cancelling: false,
+      ended: false,
+      batch: [],
+    };
+    const channel = this.#channelFor(queue, connection);
+    this.#own.set(queue, this.ownConsumers(queue) + 1);
+    channel.consume(entry);
+    return { cancel: () => channel.cancel(entry) };
+  }
+
+  acknowledge(tokens: readonly DeliveryToken[]): void {
+    this.#settle(tokens, 'ack');
+  }
+
+  requeue(tokens: readonly DeliveryToken[]): void {
+    this.#settle(tokens, 'nack');
+  }
+
+  flushed(token: DeliveryToken, done: (processed: boolean) => void): void {
+    (token.channel as ConsumeChannel).barrier(done);
+  }
+
+  async inspect(queue: string): Promise<QueueInspection | undefined> {
+    const counts = await this.#prober.probe(queue);
+    if (!counts) return undefined;
+    return { ...counts, properties: (await this.#properties(queue)) ?? {} };
+  }
+
+  async declare(queue: string, properties: QueueProperties): Promise<void> {
+    const connection = this.#connection;
+    if (!connection?.isOpen) throw notConnected(`Declaring queue "${queue}"`);
+    const channel = await connection
+      .channel(() => {})
+      .catch((error) => {
+        throw queueFault(error, 'Declaring', queue, connection.address);
+      });
+    try {
+      await channel.assertQueue(queue, { durable: true, arguments: declareArguments(properties) });
+    } catch (error) {
+      throw queueFault(error, 'Declaring', queue, connection.address);
+    }
+    await channel.close().catch(() => {});
+  }
+
+  /** Everything acknowledged so far is written and processed; within the deadline, if at all. */
+  async drained(): Promise<void> {
+    const channels = [...this.#pool, ...this.#solo];
+    await Promise.all(channels.map((channel) => new Promise<void>((resolve) => channel.barrier(() => resolve()))));
+  }
+
+  #settle(tokens: readonly DeliveryToken[], kind: 'ack' | 'nack'): void {
+    for (const token of tokens) (token.channel as ConsumeChannel).settleOne(token.tag, kind);
+  }
+
+  #channelFor(queue: string, connection: Connection): ConsumeChannel {
+    if (this.#refused.has(queue)) {
+      const solo = this.#open(connection);
+      this.#solo.add(solo);
+      return solo;
+    }
+    let best: ConsumeChannel | undefined;
+    for (const channel of this.#pool) if (!best || channel.load < best.load) best = channel;
+    if (best && (best.load < 1_000_000 || this.#pool.length >= maxChannels)) return best;
+    const fresh = this.#open(connection);
+    this.#pool.push(fresh);
+    return fresh;
+  }
+
+  #open(connection: Connection): ConsumeChannel {
+    const channel: ConsumeChannel = new ConsumeChannel(connection, {
+      log: this.#surroundings.log,
+      accepted: (entry) => {
+        this.#refused.delete(entry.queue);
+        if (this.#solo.delete(channel)) this.#pool.push(channel);
+      },
+      ended: (entry, end) => {
+        const left = this.ownConsumers(entry.queue) - 1;
+        if (left > 0) this.#own.set(entry.queue, left);
+        else this.#own.delete(entry.queue);
+        if (end.why === 'refused') {
+          this.#refused.add(entry.queue);
+          if (this.#refused.size > 10_000) this.#refused.clear();
+        }
+        if (this.#pool.length > maxChannels && channel.isIdle) channel.close();
+      },
+      closed: () => {
+        this.#pool = this.#pool.filter((other) => other !== channel);
+        this.#solo.delete(channel);
+      },
+    });
+    return channel;
+  }
+}
