@@ -44,7 +44,9 @@ export class SinkDestination {
   }
 
   nextWake(): number {
-    return this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
+    let at = this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
+    for (const stream of this.streams.values()) at = Math.min(at, stream.nextWake());
+    return at;
   }
 
   /** What the consumers can hold: their prefetch, Infinity without, 0 when none is left. */
@@ -55,7 +57,7 @@ export class SinkDestination {
     setCapacity(this.#window, capacity);
     this.#touched(now);
     this.#setMayPublish(now);
-    if (capacity === 0) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke());
+    if (capacity === 0) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
     return this.#finish(now);
   }
 
@@ -100,7 +102,7 @@ export class SinkDestination {
     if (ready > 0 && this.#window.fill > 0) {
       this.#window.fill = 0;
       this.#window.ready = ready;
-      for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke());
+      for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
       this.#touched(now);
     }
     return this.#finish(now);
@@ -114,7 +116,7 @@ export class SinkDestination {
       this.streams.set(source, stream);
     }
     stream.setMayPublish(this.#mayPublish());
-    this.#stream(source, (opened) => opened.opened(frame));
+    this.#stream(source, (opened) => opened.opened(frame, now));
     this.#touched(now);
     return this.#finish(now);
   }
@@ -160,13 +162,14 @@ export class SinkDestination {
   /** The demand has been withdrawn: what was not published goes back. */
   withdraw(now: number): DestinationEffect[] {
     for (const source of this.streams.keys()) {
-      this.#stream(source, (stream) => stream.revoke());
+      this.#stream(source, (stream) => stream.revoke(now));
       this.#stream(source, (stream) => stream.release());
     }
     return this.#finish(now);
   }
 
   wake(now: number): DestinationEffect[] {
+    for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.wake(now));
     return this.#finish(now);
   }
 
@@ -209,26 +212,36 @@ export class SinkDestination {
    * Shares the allowance among the sources: those that have messages first, and at least one for each as long as there is any.
    * Small rises are saved up, so that a credit frame serves many messages.
    */
-  #share(): void {
+  #share(now: number): void {
     const open = this.#open();
     const allowed = this.#static ? this.#window.largest : allowance(this.#window);
     if (open.length === 0 || allowed === 0 || !this.#brokerUp) return;
-    const ordered = open.length === 1 ? open : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
+    const only = open.length === 1;
+    const share = only ? allowed : Math.max(1, Math.floor(allowed / open.length));
+    // Sources that have messages come first; what an empty one does not need beyond its share is taken back for them.
+    const ordered = only ? open : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
     let outstanding = open.reduce((sum, stream) => sum + stream.outstanding, 0);
-    const share = Math.max(1, Math.floor(allowed / open.length));
+    if (!only && outstanding >= allowed && ordered.some((stream) => !stream.empty && stream.outstanding < share)) {
+      for (const stream of ordered) {
+        if (!stream.empty || stream.outstanding <= 1) continue;
+        outstanding -= stream.outstanding - 1;
+        this.#stream(stream.address.source, (of) => [...of.revoke(now), ...of.grant(1, now)]);
+      }
+    }
     for (const stream of ordered) {
       const own = stream.outstanding;
       const free = Math.max(0, allowed - outstanding);
-      const target = open.length === 1 ? allowed : Math.max(Math.min(own + free, stream.empty ? share : allowed), own === 0 ? 1 : own);
+      const most = only || (!stream.empty && ordered.every((other) => other === stream || other.empty)) ? own + free : Math.min(own + free, share);
+      const target = Math.max(own, most, 1);
       const rise = target - own;
       if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) continue;
       outstanding += rise;
-      this.#stream(stream.address.source, (of) => of.grant(target));
+      this.#stream(stream.address.source, (of) => of.grant(target, now));
     }
   }
 
   #finish(now: number): DestinationEffect[] {
-    this.#share();
+    this.#share(now);
     if (!this.#probe.inFlight && now >= this.#probe.at && this.#wantsProbe()) {
       this.#probe.inFlight = true;
       this.#probe.confirmed = this.#window.total;

@@ -38,6 +38,7 @@ interface Epoch {
 const LATER_LARGEST = 10_000;
 const LATER_BYTES = 64 * 1024 * 1024;
 const GAP_MS = 200;
+const CREDIT_MS = 3_000;
 
 /** Sequence numbers above this are not believed (a peer may lie). */
 const SEQUENCE_LARGEST = Number.MAX_SAFE_INTEGER / 2;
@@ -56,6 +57,9 @@ export class SinkStream {
   #mayPublish = false;
   #granted = 0;
   #creditVersion = 0;
+  /** The newest credit that the source is known to obey, and when a newer one is said again. */
+  #heard = 0;
+  #creditAt = 0;
   #laterBytes = 0;
   #gapAt = 0;
   #missing: number[] = [];
@@ -109,8 +113,22 @@ export class SinkStream {
     return this.#dead.some((epoch) => epoch.publishing.size > 0);
   }
 
+  /** When `wake` is due next (monotonic ms); Infinity: never. */
+  nextWake(): number {
+    return this.open && this.#heard < this.#creditVersion ? this.#creditAt : Number.POSITIVE_INFINITY;
+  }
+
+  /** Says the credit again when the source has not shown for long that it knows it. */
+  wake(now: number): SinkEffect[] {
+    if (this.#epoch && now >= this.nextWake()) {
+      this.#creditAt = now + CREDIT_MS;
+      this.#sendCredit(this.#epoch);
+    }
+    return this.#take();
+  }
+
   /** The source opens a new epoch, or takes up the one we know. `granted` credit comes separately. */
-  opened(frame: OpenFrame): SinkEffect[] {
+  opened(frame: OpenFrame, now: number): SinkEffect[] {
     const known = this.#epoch;
     if (known && compareEpochs(frame, known.id) < 0) return [];
     this.#linked = true;
@@ -122,6 +140,7 @@ export class SinkStream {
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
     this.#granted = Math.max(this.#highest(epoch), frame.last);
     this.#creditVersion++;
+    this.#creditAt = now + CREDIT_MS;
     const received = new RangeSet();
     if (epoch.through > epoch.settledThrough) received.add(epoch.settledThrough + 1, epoch.through);
     for (const sequence of epoch.released) received.delete(sequence);
@@ -142,6 +161,7 @@ export class SinkStream {
   messages(frame: MessagesFrame, now: number): SinkEffect[] {
     const epoch = this.#current(frame);
     if (!epoch) return [];
+    this.empty = false;
     for (const message of frame.messages) this.#receive(epoch, message);
     this.#catchUp(epoch);
     this.#askForGaps(epoch, this.#highest(epoch), now);
@@ -159,17 +179,19 @@ export class SinkStream {
     epoch.accepted.dropThrough(removed);
     this.#askForGaps(epoch, Math.min(frame.sent, epoch.through + LATER_LARGEST), now);
     // The source lacks a verdict or a credit that was sent: say both again.
+    this.#heard = Math.max(this.#heard, frame.creditVersion);
     const unheard = clip(epoch.accepted.toRanges(), frame.settledThrough + 1, SEQUENCE_LARGEST);
-    if (unheard.length > 0 || epoch.rejected.size > 0) {
+    if (unheard.length > 0 || epoch.rejected.size > 0 || epoch.released.size > 0) {
+      const released = new RangeSet();
+      for (const sequence of [...epoch.released].sort((a, b) => a - b)) released.add(sequence);
       this.#send({
         kind: 'settle',
         ...this.#head(epoch),
         accepted: unheard,
-        released: [],
+        released: released.toRanges(),
         rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
       });
     }
-    if (frame.creditVersion < this.#creditVersion) this.#sendCredit(epoch);
     this.#pump();
     return this.#take();
   }
@@ -192,24 +214,26 @@ export class SinkStream {
   }
 
   /** Allows `outstanding` messages beyond those that are decided. Credit never falls here. */
-  grant(outstanding: number): SinkEffect[] {
+  grant(outstanding: number, now: number): SinkEffect[] {
     const epoch = this.#epoch;
     if (epoch && this.#linked && this.done + outstanding > this.#granted) {
       this.#granted = this.done + outstanding;
       this.#creditVersion++;
+      this.#creditAt = now + CREDIT_MS;
       this.#sendCredit(epoch);
     }
     return this.#take();
   }
 
   /** Takes the credit back that was not used: no message more than those that have arrived. */
-  revoke(): SinkEffect[] {
+  revoke(now: number): SinkEffect[] {
     const epoch = this.#epoch;
     if (epoch && this.#linked) {
       const used = Math.max(this.#highest(epoch), this.done);
       if (used < this.#granted) {
         this.#granted = used;
         this.#creditVersion++;
+        this.#creditAt = now + CREDIT_MS;
         this.#sendCredit(epoch);
       }
     }

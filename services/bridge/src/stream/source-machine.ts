@@ -110,7 +110,9 @@ export class SourceStream {
   #holdUntil = Number.POSITIVE_INFINITY;
   #log = new IdentityLog();
   #unflushed = new Map<object, DeliveryToken>();
-  #flush: { id: number; waiting: number; through: number; intact: boolean } | undefined;
+  /** Recognised messages that were acknowledged at once: should their channel die, they come again. */
+  #suppressed: Taken[] = [];
+  #flush: { id: number; channels: Set<object>; waiting: number; through: number; suppressed: number; intact: boolean } | undefined;
   #flushes = 0;
   #flushAt = Number.POSITIVE_INFINITY;
   #removedThrough = 0;
@@ -299,13 +301,13 @@ export class SourceStream {
 
   delivered(generation: number, batch: readonly Taken[], now: number): SourceEffect[] {
     const current = this.#generation;
-    const done: DeliveryToken[] = [];
+    const done: Taken[] = [];
     for (const taken of batch) {
       if (current?.id === generation) current.delivered++;
       if (taken.redelivered) {
         const match = this.#environment.orphans.take(taken.digest, now);
         if (match?.is === 'accepted') {
-          done.push(taken.token);
+          done.push(taken);
           continue;
         }
         if (match?.is === 'pending' && match.owner.adopt(match.sequence, taken.token)) continue;
@@ -317,7 +319,12 @@ export class SourceStream {
     }
     if (done.length > 0) {
       this.counts.suppressed += done.length;
-      this.#out.push({ do: 'count', what: 'suppressed', n: done.length }, { do: 'acknowledge', tokens: done });
+      this.#suppressed.push(...done);
+      this.#out.push({ do: 'count', what: 'suppressed', n: done.length });
+      this.#acknowledge(
+        done.map(({ token }) => token),
+        now,
+      );
     }
     if (this.#phase.is !== 'flowing' && !(this.#phase.is === 'finishing' && this.#phase.forward && this.#linked)) this.#returnUnsent('withdrawn');
     if (this.hasUnsent) this.#out.push({ do: 'offer' });
@@ -372,12 +379,15 @@ export class SourceStream {
       return false;
     });
     // Acknowledgements that were written but are not known to be processed may be void.
-    if (channel === undefined ? this.#unflushed.size > 0 : this.#unflushed.has(channel)) {
+    const flushing = this.#flush?.channels;
+    if (channel === undefined ? this.#unflushed.size > 0 || flushing : this.#unflushed.has(channel) || flushing?.has(channel)) {
       for (let sequence = this.#removedThrough + 1; sequence <= this.#last; sequence++) {
         if (this.#entry(sequence)) continue;
         const identity = this.#log.get(sequence);
         if (identity) this.#environment.orphans.accepted(identity.digest, identity.hasId, now);
       }
+      for (const taken of this.#suppressed) if (hit(taken.token)) this.#environment.orphans.accepted(taken.digest, taken.hasId, now);
+      this.#suppressed = this.#suppressed.filter((taken) => !hit(taken.token));
       if (channel === undefined) this.#unflushed.clear();
       else this.#unflushed.delete(channel);
       if (this.#flush) this.#flush.intact = false;
@@ -443,6 +453,7 @@ export class SourceStream {
         if (this.#flush.intact) {
           this.#removedThrough = Math.max(this.#removedThrough, this.#flush.through);
           this.#log.dropThrough(this.#removedThrough);
+          this.#suppressed.splice(0, this.#flush.suppressed);
           this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
         }
         this.#flush = undefined;
@@ -623,6 +634,7 @@ export class SourceStream {
       const generation = this.#generation;
       if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted) this.#stopConsuming();
       if (lowered) this.#sendState(now);
+      else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
     }
     this.#pumpWithheld(now);
     this.#judgeGeneration(now);
@@ -761,7 +773,7 @@ export class SourceStream {
     const tokens = [...this.#unflushed.values()];
     this.#unflushed.clear();
     if (tokens.length === 0) return;
-    this.#flush = { id: ++this.#flushes, waiting: tokens.length, through: this.#base - 1, intact: true };
+    this.#flush = { id: ++this.#flushes, channels: new Set(tokens.map(({ channel }) => channel)), waiting: tokens.length, through: this.#base - 1, suppressed: this.#suppressed.length, intact: true };
     for (const token of tokens) this.#out.push({ do: 'flush', token, id: this.#flushes });
   }
 

@@ -1,0 +1,490 @@
+import type { ControlFrame, Frame, StreamMessage } from '@tombolo/wire/frame';
+import { Orphans } from '../../src/stream/in-doubt.ts';
+import { digestKey } from '../../src/stream/in-doubt.ts';
+import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
+import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
+import { SourceStream } from '../../src/stream/source-machine.ts';
+
+/** A small, fast, seeded generator (mulberry32): the same seed gives the same run on every machine. */
+export function seeded(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = a;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+export interface Faults {
+  /** Chance that a frame is lost, and largest extra delay that lets frames overtake each other (ms). */
+  loss: number;
+  jitter: number;
+  linkCuts: number;
+  sourceCrashes: number;
+  sourceBrokerCuts: number;
+  sinkBrokerCuts: number;
+  sinkCrashes: number;
+  consumerMoves: number;
+}
+
+export const noFaults: Faults = {
+  loss: 0,
+  jitter: 0,
+  linkCuts: 0,
+  sourceCrashes: 0,
+  sourceBrokerCuts: 0,
+  sinkBrokerCuts: 0,
+  sinkCrashes: 0,
+  consumerMoves: 0,
+};
+
+interface Stored {
+  readonly body: number;
+  redelivered: boolean;
+}
+
+const address = { source: 'west', sink: 'east', destination: { kind: 'queue', name: 'q' } } as const;
+
+/**
+ * One source and one sink with the brokers behind them as models: a queue that redelivers what is not acknowledged, a queue
+ * that confirms, a consumer with a prefetch. The stream machines are the real ones; everything else is time and chance.
+ */
+export class PairSimulation {
+  now = 0;
+  readonly consumed: number[] = [];
+  /** Most ready messages ever seen in the sink's queue while its consumer was there. */
+  mostReady = 0;
+  creditExceeded = 0;
+  readonly trace: string[] = [];
+  #random: () => number;
+  #events: { at: number; serial: number; run: () => void }[] = [];
+  #serial = 0;
+
+  // the source's broker
+  #queue: Stored[] = [];
+  #unacked = new Map<number, Stored>();
+  #channel = { id: 0 };
+  #tag = 0;
+  #consumer: { generation: number; prefetch: number; held: Set<number>; cancelling: boolean } | undefined;
+
+  // the sink's broker
+  sinkQueue: number[] = [];
+  #sinkBrokerLife = 0;
+  #unacknowledged = 0;
+  #consumers = 1;
+
+  // the bridges
+  #sourceLife = 0;
+  #incarnation = 100;
+  #orphans!: Orphans<SourceStream>;
+  #source: SourceStream | undefined;
+  #collected = false;
+  #sink!: SinkDestination;
+  #sinkIncarnation = 500;
+  #sinkLife = 0;
+  #linkUp = false;
+  #linkLife = 0;
+  #sourceWake = Number.POSITIVE_INFINITY;
+  #sinkWake = Number.POSITIVE_INFINITY;
+
+  readonly messages: number;
+  readonly faults: Faults;
+  readonly prefetch: number;
+  readonly consumeMs: number;
+
+  constructor(seed: number, options: { messages: number; faults: Faults; prefetch: number; consumeMs: number }) {
+    this.#random = seeded(seed);
+    this.messages = options.messages;
+    this.faults = options.faults;
+    this.prefetch = options.prefetch;
+    this.consumeMs = options.consumeMs;
+  }
+
+  /** Runs until everything is consumed, or until `limitMs` of virtual time. */
+  run(limitMs = 600_000): void {
+    for (let i = 0; i < this.messages; i++) {
+      this.#at(1 + (400 * i) / this.messages, () => {
+        this.#queue.push({ body: i, redelivered: false });
+        this.#feed();
+      });
+    }
+    this.#startSink();
+    this.#startSource();
+    this.#linkUpSoon(1);
+    this.#schedule('linkCuts', () => this.#cutLink());
+    this.#schedule('sourceCrashes', () => this.#crashSource());
+    this.#schedule('sourceBrokerCuts', () => this.#cutSourceBroker());
+    this.#schedule('sinkBrokerCuts', () => this.#cutSinkBroker());
+    this.#schedule('sinkCrashes', () => this.#crashSink());
+    this.#schedule('consumerMoves', () => this.#moveConsumer());
+    while (this.now < limitMs && this.consumed.length < this.messages + 1_000_000) {
+      const next = this.#next();
+      if (!next) break;
+      this.now = Math.max(this.now, next.at);
+      next.run();
+      this.mostReady = Math.max(this.mostReady, this.#consumers > 0 ? this.sinkQueue.length : 0);
+      if (this.#done()) break;
+    }
+  }
+
+  #done(): boolean {
+    return new Set(this.consumed).size === this.messages && this.#queue.length === 0 && this.#unacked.size === 0 && this.sinkQueue.length === 0;
+  }
+
+  #at(delay: number, run: () => void): void {
+    this.#events.push({ at: this.now + delay, serial: this.#serial++, run });
+  }
+
+  #schedule(fault: keyof Faults, run: () => void): void {
+    for (let i = 0; i < this.faults[fault]; i++) {
+      this.#at(20 + this.#random() * 1_500, () => {
+        this.trace.push(`${this.now.toFixed(1)} ${fault}`);
+        run();
+      });
+    }
+  }
+
+  #next(): { at: number; run: () => void } | undefined {
+    let best = -1;
+    for (let i = 0; i < this.#events.length; i++) {
+      const a = this.#events[i]!;
+      const b = this.#events[best];
+      if (!b || a.at < b.at || (a.at === b.at && a.serial < b.serial)) best = i;
+    }
+    const wake = Math.min(this.#sourceWake, this.#sinkWake);
+    if (wake !== Number.POSITIVE_INFINITY && (best < 0 || wake < this.#events[best]!.at)) {
+      return { at: wake, run: () => (this.#sourceWake <= this.#sinkWake ? this.#onSource((s) => s.wake(this.now)) : this.#onSink((s) => s.wake(this.now))) };
+    }
+    return best < 0 ? undefined : this.#events.splice(best, 1)[0];
+  }
+
+  // ---- bridges ---------------------------------------------------------------------------------------------------------
+
+  #startSource(): void {
+    this.#sourceLife++;
+    this.#incarnation++;
+    this.#orphans = new Orphans();
+    this.#collected = false;
+    this.#source = new SourceStream(
+      {
+        address,
+        connector: 'west-east',
+        epoch: { incarnation: this.#incarnation, epoch: 1 },
+        queue: { durable: true },
+        prefetchSize: 100,
+        prefetchBytes: 1_000_000,
+        holdMs: 60_000,
+      },
+      {
+        orphans: this.#orphans,
+        bytesFree: () => 10_000_000,
+        barred: () => (this.#collected ? undefined : 'collecting'),
+        sawFresh: () => {
+          this.#orphans.firstFresh();
+          for (const stream of this.#sink.streams.values()) stream.forget();
+        },
+      },
+    );
+    if (this.#linkUp) this.#sourceLinked();
+  }
+
+  #sourceLinked(): void {
+    // The link's first frame: what of the predecessors is in doubt at the sink.
+    const life = this.#sourceLife;
+    const ask = () => {
+      if (life !== this.#sourceLife || !this.#linkUp || this.#collected) return;
+      for (const stream of this.#sink.streams.values()) stream.supersede(this.#incarnation);
+      if ([...this.#sink.streams.values()].some((stream) => stream.undecided)) return this.#at(5, ask);
+      this.#at(2, () => {
+        if (life !== this.#sourceLife || !this.#linkUp || this.#collected) return;
+        for (const stream of this.#sink.streams.values()) {
+          for (const { digest, hasId } of stream.inDoubt()) this.#orphans.accepted(digest, hasId, this.now);
+        }
+        this.#collected = true;
+        this.#onSource((source) => source.reconsider(this.now));
+      });
+    };
+    this.#at(2, ask);
+    this.#onSource((source) => source.linkUp(this.now));
+  }
+
+  #startSink(): void {
+    this.#sinkLife++;
+    this.#sinkIncarnation++;
+    this.#sink = new SinkDestination('east', this.#sinkIncarnation, address.destination, 100);
+    this.#onSink((sink) => sink.brokerUp(true, this.now));
+    this.#onSink((sink) => sink.demand(this.#consumers > 0 ? this.prefetch : 0, this.now));
+  }
+
+  #onSource(act: (source: SourceStream) => SourceEffect[]): void {
+    if (!this.#source) return;
+    const source = this.#source;
+    const life = this.#sourceLife;
+    for (const effect of act(source)) this.#sourceEffect(source, effect, life);
+    this.#sourceWake = source.nextWake();
+  }
+
+  #sourceEffect(source: SourceStream, effect: SourceEffect, life: number): void {
+    switch (effect.do) {
+      case 'send':
+        this.#transmit(effect.frame, 'sink');
+        break;
+      case 'offer':
+        this.#at(0, () => {
+          if (life !== this.#sourceLife) return;
+          for (let frame = source.nextBatch(2_000, this.now); frame; frame = source.nextBatch(2_000, this.now)) this.#transmit(frame, 'sink');
+          this.#sourceWake = source.nextWake();
+        });
+        break;
+      case 'consume':
+        this.#consumer = { generation: effect.generation, prefetch: effect.prefetch, held: new Set(), cancelling: false };
+        this.#at(1, () => this.#feed());
+        break;
+      case 'cancel': {
+        const consumer = this.#consumer;
+        this.#at(1, () => {
+          if (life !== this.#sourceLife || !consumer || this.#consumer !== consumer) return;
+          this.#consumer = undefined;
+          this.#at(1, () => life === this.#sourceLife && this.#onSource((s) => s.consumerEnded(effect.generation, { why: 'cancelled' }, this.now)));
+        });
+        break;
+      }
+      case 'acknowledge':
+        for (const { tag, channel } of effect.tokens) {
+          const channelId = channel;
+          this.#at(0.5, () => {
+            if (channelId !== this.#channel) return;
+            this.#unacked.delete(tag);
+            this.#consumer?.held.delete(tag);
+            this.#feed();
+          });
+        }
+        break;
+      case 'requeue':
+        for (const { tag, channel } of effect.tokens) this.#at(0.5, () => channel === this.#channel && this.#requeue([tag]));
+        break;
+      case 'flush': {
+        const channel = effect.token.channel;
+        this.#at(1, () => life === this.#sourceLife && this.#onSource((s) => s.flushed(effect.id, channel === this.#channel, this.now)));
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #onSink(act: (sink: SinkDestination) => DestinationEffect[]): void {
+    const life = this.#sinkLife;
+    for (const effect of act(this.#sink)) {
+      if (effect.do === 'probe') {
+        const broker = this.#sinkBrokerLife;
+        this.#at(0.5, () => {
+          const ready = this.sinkQueue.length;
+          this.#at(0.5, () => life === this.#sinkLife && this.#onSink((s) => s.probed(broker === this.#sinkBrokerLife ? ready : undefined, this.now)));
+        });
+      } else if (effect.effect.do === 'send') this.#transmit(effect.effect.frame, 'source');
+      else if (effect.effect.do === 'publish') this.#publish(effect.effect.messages);
+    }
+    this.#sinkWake = this.#sink.nextWake();
+  }
+
+  #publish(messages: readonly StreamMessage[]): void {
+    const life = this.#sinkLife;
+    const broker = this.#sinkBrokerLife;
+    const sink = this.#sink;
+    const epoch = sink.streams.get('west')!.epoch!;
+    this.#at(0.5, () => {
+      // A cut connection may lose the publish, or only its confirm.
+      if (broker !== this.#sinkBrokerLife && this.#random() < 0.5) return;
+      for (const message of messages) this.sinkQueue.push(Number(Buffer.from(message.body).toString()));
+      this.#serve();
+    });
+    this.#at(1, () => {
+      if (life !== this.#sinkLife) return;
+      const outcome = broker === this.#sinkBrokerLife ? 'confirmed' : 'unknown';
+      this.#onSink((s) => s.outcome('west', epoch, messages.map((m) => m.sequence), outcome, undefined, this.now));
+    });
+  }
+
+  #transmit(frame: Frame, to: 'source' | 'sink'): void {
+    const life = this.#linkLife;
+    if (!this.#linkUp || this.#random() < this.faults.loss) return;
+    this.#at(1 + this.#random() * this.faults.jitter, () => {
+      if (life !== this.#linkLife || !this.#linkUp) return;
+      if (to === 'source') this.#sourceReceives(frame as ControlFrame);
+      else this.#sinkReceives(frame);
+    });
+  }
+
+  #sourceReceives(frame: ControlFrame): void {
+    switch (frame.kind) {
+      case 'resume':
+        return this.#onSource((s) => s.resumed(frame, this.now));
+      case 'credit':
+        return this.#onSource((s) => s.credited(frame, this.now));
+      case 'settle':
+        return this.#onSource((s) => s.settled(frame, this.now));
+      case 'gap':
+        return this.#onSource((s) => s.missed(frame, frame.missing, this.now));
+      default:
+        return;
+    }
+  }
+
+  #sinkReceives(frame: Frame): void {
+    switch (frame.kind) {
+      case 'open':
+        return this.#onSink((s) => s.opened(frame, this.now));
+      case 'messages':
+        return this.#onSink((s) => s.messages(frame, this.now));
+      case 'state':
+        return this.#onSink((s) => s.stated(frame, this.now));
+      case 'closed':
+        return this.#onSink((s) => s.closed(frame, this.now));
+      default:
+        return;
+    }
+  }
+
+  // ---- brokers -----------------------------------------------------------------------------------------------------------
+
+  #feed(): void {
+    const consumer = this.#consumer;
+    if (!consumer) return;
+    const batch: Taken[] = [];
+    while (this.#queue.length > 0 && consumer.held.size < consumer.prefetch) {
+      const stored = this.#queue.shift()!;
+      const tag = ++this.#tag;
+      this.#unacked.set(tag, stored);
+      consumer.held.add(tag);
+      const digest = new Uint8Array(16);
+      new DataView(digest.buffer).setUint32(0, stored.body);
+      batch.push({
+        token: { channel: this.#channel, tag },
+        redelivered: stored.redelivered,
+        digest,
+        hasId: false,
+        exchange: '',
+        routingKey: 'q',
+        properties: new Uint8Array(2),
+        body: Buffer.from(String(stored.body)),
+        at: this.now,
+      });
+    }
+    if (batch.length === 0) return;
+    const life = this.#sourceLife;
+    const channel = this.#channel;
+    this.#at(0.5, () => {
+      if (life === this.#sourceLife && channel === this.#channel) this.#onSource((s) => s.delivered(consumer.generation, batch, this.now));
+    });
+  }
+
+  #requeue(tags: readonly number[]): void {
+    const back: Stored[] = [];
+    for (const tag of tags) {
+      const stored = this.#unacked.get(tag);
+      if (!stored) continue;
+      this.#unacked.delete(tag);
+      this.#consumer?.held.delete(tag);
+      stored.redelivered = true;
+      back.push(stored);
+    }
+    this.#queue = [...back, ...this.#queue].sort((a, b) => a.body - b.body);
+    this.#feed();
+  }
+
+  #serve(): void {
+    while (this.#consumers > 0 && this.sinkQueue.length > 0 && this.#unacknowledged < this.prefetch) {
+      const body = this.sinkQueue.shift()!;
+      this.#unacknowledged++;
+      this.consumed.push(body);
+      this.#at(this.consumeMs, () => {
+        this.#unacknowledged--;
+        this.#serve();
+      });
+    }
+  }
+
+  // ---- faults --------------------------------------------------------------------------------------------------------------
+
+  #linkUpSoon(ms: number): void {
+    this.#at(ms, () => {
+      if (this.#linkUp) return;
+      this.#linkUp = true;
+      this.#linkLife++;
+      if (this.#source) this.#sourceLinked();
+    });
+  }
+
+  #cutLink(): void {
+    if (this.#linkUp) {
+      this.#linkUp = false;
+      this.#linkLife++;
+      this.#onSource((s) => s.linkLost(this.now));
+      this.#sink.linkLost('west');
+    }
+    this.#linkUpSoon(5 + this.#random() * 300);
+  }
+
+  #crashSource(): void {
+    this.#source = undefined;
+    this.#sourceWake = Number.POSITIVE_INFINITY;
+    this.#sourceLife++;
+    this.#channel = { id: this.#channel.id + 1 };
+    this.#consumer = undefined;
+    if (this.#linkUp) {
+      this.#linkUp = false;
+      this.#linkLife++;
+      this.#sink.linkLost('west');
+    }
+    this.#requeue([...this.#unacked.keys()]);
+    this.#at(50, () => {
+      if (!this.#source) this.#startSource();
+    });
+    this.#linkUpSoon(60);
+  }
+
+  #cutSourceBroker(): void {
+    this.#channel = { id: this.#channel.id + 1 };
+    this.#consumer = undefined;
+    this.#onSource((s) => s.brokerUp(false, this.now));
+    this.#requeue([...this.#unacked.keys()]);
+    this.#at(100, () => this.#onSource((s) => s.brokerUp(true, this.now)));
+  }
+
+  #cutSinkBroker(): void {
+    this.#sinkBrokerLife++;
+    this.#onSink((s) => s.brokerUp(false, this.now));
+    this.#at(100, () => this.#onSink((s) => s.brokerUp(true, this.now)));
+  }
+
+  #crashSink(): void {
+    this.#sinkLife++;
+    if (this.#linkUp) {
+      this.#linkUp = false;
+      this.#linkLife++;
+      this.#onSource((s) => s.linkLost(this.now));
+    }
+    this.#startSink();
+    this.#linkUpSoon(60);
+  }
+
+  #moveConsumer(): void {
+    this.#consumers = 0;
+    this.#onSink((s) => s.demand(0, this.now));
+    this.#at(this.#random() * 200, () => {
+      this.#consumers = 1;
+      this.#onSink((s) => s.demand(this.prefetch, this.now));
+      this.#serve();
+    });
+  }
+}
+
+/** The digest of a body as the model makes it, for assertions. */
+export function modelKey(body: number): string {
+  const digest = new Uint8Array(16);
+  new DataView(digest.buffer).setUint32(0, body);
+  return digestKey(digest);
+}
