@@ -178,7 +178,10 @@ export interface DemandWatch {
    * Watches the queues for which `matches` is true; `exact` lists names that are watched even when no list of queues can be had
    * (no management API). May be called again with other names: differences are told to the listener.
    */
-  watch(names: { readonly matches: (queue: string) => boolean; readonly exact: readonly string[] }, listener: DemandListener): void;
+  watch(
+    names: { readonly matches: (queue: string) => boolean; readonly exact: readonly string[] },
+    listener: DemandListener,
+  ): void;
   /** Asks for a fresh look at this queue (or at all) soon. */
   refresh(queue?: string): void;
   /** How demand is seen at present, for status: e.g. "management API + events", "passive declares". */

@@ -1,25 +1,259 @@
+import { messageOf } from '@tombolo/kernel/fault';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import type { DemandListener, DemandWatch } from '../port.ts';
-import type { RabbitBrokerConfig, Surroundings } from './config.ts';
-import type { Connection } from './connection.ts';
+import type { RabbitBrokerConfig, RabbitUri, Surroundings } from './config.ts';
+import { ConsumerTable, type DemandChange } from './consumer-table.ts';
+import { parseErlangArguments } from './erlang-args.ts';
+import { EventFeed } from './event-feed.ts';
+import { Management } from './management.ts';
+import { PassiveWatch } from './passive-watch.ts';
 import type { Prober } from './probe.ts';
+import { queueProperties } from './queue-properties.ts';
 
+/** With events a snapshot only corrects; without them it is all there is. */
+const reconcileMs = 30_000;
+const pollMs = 1_000;
+const debounceMs = 100;
+/** Management's lists lag by a statistics interval: a second look after it. */
+const settleMs = 6_000;
+/** A failed snapshot is tried again. */
+const retryMs = 2_000;
+
+export type Names = { readonly matches: (queue: string) => boolean; readonly exact: readonly string[] };
+
+/**
+ * Demand on one virtual host. Snapshots come from the management API, events cut the latency; where there is no management
+ * API, the exact names are looked at by passive declares.
+ */
 export class RabbitDemandWatch implements DemandWatch {
+  readonly #surroundings: Surroundings;
+  readonly #table = new ConsumerTable();
+  readonly #management: Management | undefined;
+  readonly #events: EventFeed | undefined;
+  readonly #passive: PassiveWatch;
+  #vhost = '/';
+  #listener: DemandListener | undefined;
+  #attached = false;
+  #flowing = false;
+  #visible = false;
+  #looking = false;
+  #managementFails = false;
+  /** When the next snapshot is due, and what cancels its wake. */
+  #due: { readonly at: number; readonly cancel: () => void } | undefined;
+
   constructor(
-    _config: RabbitBrokerConfig,
-    _surroundings: Surroundings,
-    _prober: Prober,
-    _own: (queue: string) => number,
-  ) {}
-  attach(_connection: Connection): void {}
-  detach(): void {}
-  async propertiesOf(_queue: string): Promise<QueueProperties | undefined> {
-    return undefined;
+    config: RabbitBrokerConfig,
+    surroundings: Surroundings,
+    prober: Prober,
+    ownConsumers: (queue: string) => number,
+  ) {
+    this.#surroundings = surroundings;
+    if (config.management && config.management.uris.length > 0) this.#management = new Management(config.management);
+    if (config.events) {
+      this.#events = new EventFeed(config, config.events.vhost, surroundings, {
+        event: (name, headers) => this.#event(name, headers),
+        flowing: (flowing) => this.#flows(flowing),
+      });
+    }
+    this.#passive = new PassiveWatch(surroundings, prober, ownConsumers, {
+      changed: (changes) => this.#tell(changes),
+      visible: (visible) => this.#sees(visible),
+    });
   }
-  watch(
-    _names: { readonly matches: (queue: string) => boolean; readonly exact: readonly string[] },
-    _listener: DemandListener,
-  ): void {}
-  refresh(_queue?: string): void {}
-  readonly method = 'none';
+
+  get method(): string {
+    const look = this.#management ? 'management API' : 'passive declares';
+    const fails = this.#managementFails ? ' (failing)' : '';
+    return this.#flowing ? `${look}${fails} + events` : `${look}${fails}`;
+  }
+
+  /** The broker is connected: at this address. */
+  attach(uri: RabbitUri): void {
+    this.#attached = true;
+    this.#vhost = uri.vhost;
+    this.#events?.start(uri);
+    if (this.#management) this.#lookIn(0);
+    else this.#passive.start();
+  }
+
+  /** It is not. What was told stands. */
+  detach(): void {
+    this.#attached = false;
+    this.#flowing = false;
+    this.#table.distrustEvents();
+    void this.#events?.stop();
+    this.#passive.stop();
+    this.#due?.cancel();
+    this.#due = undefined;
+    this.#sees(false);
+  }
+
+  async close(): Promise<void> {
+    this.detach();
+    await Promise.all([this.#events?.stop(), this.#management?.close()]);
+  }
+
+  watch(names: Names, listener: DemandListener): void {
+    const isNew = this.#listener !== listener;
+    this.#listener = listener;
+    this.#passive.watch(names.exact);
+    const changes = this.#table.watch(names.matches);
+    if (isNew) {
+      this.#tell(this.#table.retell());
+      if (this.#visible) listener.visible(true);
+    } else {
+      this.#tell(changes);
+    }
+  }
+
+  refresh(queue?: string): void {
+    if (!this.#attached) return;
+    if (this.#management) this.#lookIn(debounceMs);
+    else this.#passive.look(queue);
+  }
+
+  /** What the queue is made of, as known, or as the management API says now. Rejects with a Fault. */
+  async propertiesOf(queue: string): Promise<QueueProperties | undefined> {
+    const known = this.#table.propertiesOf(queue);
+    if (known?.type !== undefined && known.durable !== undefined) return known;
+    return (await this.#management?.queue(this.#vhost, queue)) ?? known;
+  }
+
+  #flows(flowing: boolean): void {
+    if (this.#flowing === flowing) return;
+    this.#flowing = flowing;
+    // What happened before the binding is in no event, what happens without it neither.
+    if (this.#attached && this.#management) this.#lookIn(0);
+  }
+
+  #event(name: string, headers: Readonly<Record<string, unknown>>): void {
+    const now = this.#surroundings.clock.now();
+    const text = (key: string) => (typeof headers[key] === 'string' ? (headers[key] as string) : '');
+    if (name === 'channel.closed') {
+      this.#tell(this.#table.channelClosed(text('pid'), now));
+      if (headers['consumer_count'] !== 0) this.#lookAfterClose();
+      return;
+    }
+    if (name === 'connection.closed') {
+      this.#lookAfterClose();
+      return;
+    }
+    if (text('vhost') !== this.#vhost) return;
+    if (!this.#management) {
+      this.#passive.event(name, text(name.startsWith('consumer') ? 'queue' : 'name'));
+      return;
+    }
+    switch (name) {
+      case 'consumer.created': {
+        const prefetch = headers['prefetch_count'];
+        const fact = {
+          queue: text('queue'),
+          tag: text('consumer_tag'),
+          channelPid: text('channel'),
+          prefetch: typeof prefetch === 'number' ? prefetch : 0,
+          ackRequired: headers['ack_required'] !== false,
+          arguments: parseErlangArguments(headers['arguments']),
+        };
+        this.#tell(this.#table.consumerCreated(fact, now));
+        if (this.#table.propertiesOf(fact.queue)?.type === undefined) this.#lookIn(debounceMs);
+        return;
+      }
+      case 'consumer.deleted':
+        this.#tell(this.#table.consumerDeleted(text('queue'), text('consumer_tag'), text('channel'), now));
+        return;
+      case 'queue.created': {
+        const properties = queueProperties({ ...headers, arguments: parseErlangArguments(headers['arguments']) });
+        this.#tell(this.#table.queueCreated(text('name'), properties, now));
+        return;
+      }
+      case 'queue.deleted':
+        this.#tell(this.#table.queueDeleted(text('name'), now));
+        return;
+    }
+  }
+
+  /** Consumers whose channel process is not known may have gone with it: only a snapshot can tell. */
+  #lookAfterClose(): void {
+    if (!this.#management) {
+      this.#passive.look();
+      return;
+    }
+    if (this.#table.hasUnmatched) this.#lookIn(debounceMs);
+  }
+
+  /** Sees to it that a snapshot is taken within this time. */
+  #lookIn(ms: number): void {
+    const { clock } = this.#surroundings;
+    const at = clock.now() + ms;
+    if (this.#due && this.#due.at <= at) return;
+    this.#due?.cancel();
+    this.#due = { at, cancel: clock.wake(at, () => void this.#look()) };
+  }
+
+  async #look(): Promise<void> {
+    this.#due = undefined;
+    const management = this.#management;
+    if (!management || !this.#attached) return;
+    if (this.#looking) {
+      this.#lookIn(debounceMs);
+      return;
+    }
+    this.#looking = true;
+    let next = this.#flowing ? reconcileMs : pollMs;
+    try {
+      const [queues, consumers] = await Promise.all([
+        management.queues(this.#vhost),
+        management.consumers(this.#vhost),
+      ]);
+      if (this.#attached) {
+        const changes = this.#table.snapshot(queues, consumers, this.#surroundings.clock.now());
+        // Something moved: it may have been a list that lags behind.
+        if (changes.length > 0) next = Math.min(next, settleMs);
+        this.#tell(changes);
+        this.#sees(true);
+      }
+      if (this.#managementFails) this.#surroundings.log.info({}, 'the management API answers again');
+      this.#managementFails = false;
+    } catch (error) {
+      if (!this.#managementFails) {
+        this.#surroundings.log.warn(
+          { reason: messageOf(error) },
+          'the management API does not answer: demand is as last seen',
+        );
+      }
+      this.#managementFails = true;
+      next = retryMs;
+      // Events still come; without them nothing is seen.
+      if (!this.#flowing) this.#sees(false);
+    } finally {
+      this.#looking = false;
+    }
+    if (this.#attached) this.#lookIn(next);
+  }
+
+  #sees(visible: boolean): void {
+    if (this.#visible === visible) return;
+    this.#visible = visible;
+    this.#guard(() => this.#listener?.visible(visible));
+  }
+
+  #tell(changes: readonly DemandChange[]): void {
+    const listener = this.#listener;
+    if (!listener) return;
+    for (const change of changes) {
+      this.#guard(() => {
+        if (change.is === 'changed') listener.changed(change.demand);
+        else if (change.is === 'deleted') listener.deleted(change.queue);
+        else listener.created(change.queue, change.properties);
+      });
+    }
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#surroundings.log.error({ err: error }, 'a demand listener threw');
+    }
+  }
 }

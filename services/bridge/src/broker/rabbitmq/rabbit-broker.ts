@@ -72,6 +72,7 @@ export class RabbitBroker implements Broker {
       await Promise.race([this.#source.drained(), deadline]);
     }
     this.#feed({ was: 'stopped' });
+    await this.#demand.close();
     await this.#closing;
   }
 
@@ -193,7 +194,7 @@ export class RabbitBroker implements Broker {
   #connected(): void {
     if (!this.#pair) return;
     this.#prober.attach(this.#pair.consuming);
-    this.#demand.attach(this.#pair.consuming);
+    this.#demand.attach(this.#config.uris[this.#state.is === 'claiming' ? this.#state.uri : 0] as RabbitUri);
   }
 
   #mastered(): void {

@@ -1,0 +1,296 @@
+import type { QueueProperties } from '@tombolo/wire/frame';
+import type { QueueDemand } from '../port.ts';
+import { sameProperties } from './queue-properties.ts';
+
+/** A consumer as the management API or an event tells of it. */
+export interface ConsumerFact {
+  readonly queue: string;
+  readonly tag: string;
+  /** The broker's name of its channel, and its process there: the API knows the first, events the second. */
+  readonly channelName?: string;
+  readonly channelPid?: string;
+  /** 0: no limit. */
+  readonly prefetch: number;
+  readonly ackRequired: boolean;
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** False for the waiting consumers of a single-active-consumer queue. */
+  readonly active?: boolean;
+}
+
+export interface QueueFact {
+  readonly name: string;
+  readonly properties: QueueProperties;
+  readonly ready: number | undefined;
+}
+
+export type DemandChange =
+  | { readonly is: 'changed'; readonly demand: QueueDemand }
+  | { readonly is: 'deleted'; readonly queue: string }
+  | { readonly is: 'created'; readonly queue: string; readonly properties: QueueProperties };
+
+interface Entry {
+  readonly tag: string;
+  readonly capacity: number;
+  /** No bridge, no federation link, no negative priority. */
+  readonly counts: boolean;
+  channelName: string | undefined;
+  channelPid: string | undefined;
+  active: boolean | undefined;
+  /** When an event told of it; undefined: a snapshot did. */
+  bornAt: number | undefined;
+}
+
+interface Row {
+  properties: QueueProperties;
+  ready: number | undefined;
+  consumers: Entry[];
+  bornAt: number | undefined;
+  told: { consumers: number; capacity: number; properties: QueueProperties } | undefined;
+}
+
+/**
+ * The management API's lists lag behind by a statistics interval (5 s by default, twice that at worst): within this time
+ * what an event told is believed over what a snapshot does not show, or still shows.
+ */
+const believeEventsMs = 11_000;
+
+/**
+ * Who consumes from what, from snapshots and events together. Pure: every method returns what has to be told.
+ * Events are not state: they cut latency, and the next snapshots correct them.
+ */
+export class ConsumerTable {
+  #rows = new Map<string, Row>();
+  #matches: (queue: string) => boolean = () => false;
+  /** Consumers and queues that an event ended, until snapshots have caught up. */
+  #gone: { readonly key: string; readonly at: number }[] = [];
+
+  /** Other names are watched from now on. */
+  watch(matches: (queue: string) => boolean): DemandChange[] {
+    const changes: DemandChange[] = [];
+    const before = this.#matches;
+    this.#matches = matches;
+    for (const [queue, row] of this.#rows) {
+      const now = matches(queue);
+      if (now === before(queue)) continue;
+      if (now) this.#introduce(changes, queue, row);
+      else row.told = undefined;
+    }
+    return changes;
+  }
+
+  /** Tells everything again, as to a new listener. */
+  retell(): DemandChange[] {
+    const changes: DemandChange[] = [];
+    for (const [queue, row] of this.#rows) if (this.#matches(queue)) this.#introduce(changes, queue, row);
+    return changes;
+  }
+
+  propertiesOf(queue: string): QueueProperties | undefined {
+    return this.#rows.get(queue)?.properties;
+  }
+
+  /** True when the queue has consumers whose channel is known by name only: a channel's end cannot be matched to them. */
+  get hasUnmatched(): boolean {
+    for (const row of this.#rows.values()) {
+      if (row.consumers.some((entry) => entry.counts && entry.channelPid === undefined)) return true;
+    }
+    return false;
+  }
+
+  /** The broker was out of sight: the next snapshot decides alone. */
+  distrustEvents(): void {
+    this.#gone = [];
+    for (const row of this.#rows.values()) {
+      row.bornAt = undefined;
+      for (const entry of row.consumers) entry.bornAt = undefined;
+    }
+  }
+
+  /** A full look: what it does not show is gone, unless an event has told of it lately. */
+  snapshot(queues: readonly QueueFact[], consumers: readonly ConsumerFact[], now: number): DemandChange[] {
+    const changes: DemandChange[] = [];
+    this.#gone = this.#gone.filter((gone) => now - gone.at < believeEventsMs);
+    const gone = new Set(this.#gone.map((each) => each.key));
+    const young = (bornAt: number | undefined) => bornAt !== undefined && now - bornAt < believeEventsMs;
+
+    const byQueue = new Map<string, ConsumerFact[]>();
+    for (const fact of consumers) {
+      const list = byQueue.get(fact.queue);
+      if (list) list.push(fact);
+      else byQueue.set(fact.queue, [fact]);
+    }
+    const seen = new Set<string>();
+    for (const { name, properties, ready } of queues) {
+      if (gone.has(queueKey(name)) && !this.#rows.has(name)) continue;
+      seen.add(name);
+      let row = this.#rows.get(name);
+      if (!row) {
+        row = { properties, ready, consumers: [], bornAt: undefined, told: undefined };
+        this.#rows.set(name, row);
+        if (this.#matches(name)) changes.push({ is: 'created', queue: name, properties });
+      }
+      if (!sameProperties(row.properties, properties)) row.properties = properties;
+      row.ready = ready;
+      row.consumers = merge(row.consumers, byQueue.get(name) ?? [], gone, young);
+    }
+    for (const [name, row] of this.#rows) {
+      if (seen.has(name) || young(row.bornAt)) continue;
+      this.#rows.delete(name);
+      if (this.#matches(name)) changes.push({ is: 'deleted', queue: name });
+    }
+    for (const [name, row] of this.#rows) this.#compare(changes, name, row);
+    return changes;
+  }
+
+  consumerCreated(fact: ConsumerFact, now: number): DemandChange[] {
+    const changes: DemandChange[] = [];
+    this.#gone = this.#gone.filter((gone) => gone.key !== consumerKey(fact.queue, fact.tag));
+    let row = this.#rows.get(fact.queue);
+    if (!row) {
+      // Its creation was missed; properties follow with the next snapshot.
+      row = { properties: {}, ready: undefined, consumers: [], bornAt: now, told: undefined };
+      this.#rows.set(fact.queue, row);
+      if (this.#matches(fact.queue)) changes.push({ is: 'created', queue: fact.queue, properties: row.properties });
+    }
+    const same = row.consumers.find((entry) => entry.tag === fact.tag && entry.channelPid === fact.channelPid);
+    // A snapshot may have shown it before its event came.
+    const adopted = same ?? row.consumers.find((entry) => entry.tag === fact.tag && entry.channelPid === undefined);
+    if (adopted) {
+      adopted.channelPid = fact.channelPid;
+      adopted.bornAt = now;
+    } else {
+      row.consumers.push(entryOf(fact, now));
+    }
+    this.#compare(changes, fact.queue, row);
+    return changes;
+  }
+
+  consumerDeleted(queue: string, tag: string, channelPid: string, now: number): DemandChange[] {
+    const changes: DemandChange[] = [];
+    const row = this.#rows.get(queue);
+    if (!row) return changes;
+    let index = row.consumers.findIndex((entry) => entry.tag === tag && entry.channelPid === channelPid);
+    if (index < 0) index = row.consumers.findIndex((entry) => entry.tag === tag && entry.channelPid === undefined);
+    if (index < 0) return changes;
+    row.consumers.splice(index, 1);
+    this.#gone.push({ key: consumerKey(queue, tag), at: now });
+    this.#compare(changes, queue, row);
+    return changes;
+  }
+
+  /** The channel's consumers are gone, as far as they can be told from others. */
+  channelClosed(channelPid: string, now: number): DemandChange[] {
+    const changes: DemandChange[] = [];
+    for (const [queue, row] of this.#rows) {
+      const left = row.consumers.filter((entry) => entry.channelPid !== channelPid);
+      if (left.length === row.consumers.length) continue;
+      for (const entry of row.consumers) {
+        if (entry.channelPid === channelPid) this.#gone.push({ key: consumerKey(queue, entry.tag), at: now });
+      }
+      row.consumers = left;
+      this.#compare(changes, queue, row);
+    }
+    return changes;
+  }
+
+  queueCreated(queue: string, properties: QueueProperties, now: number): DemandChange[] {
+    const changes: DemandChange[] = [];
+    this.#gone = this.#gone.filter((gone) => gone.key !== queueKey(queue));
+    const row = this.#rows.get(queue);
+    if (row) {
+      row.properties = { ...row.properties, ...properties };
+      this.#compare(changes, queue, row);
+      return changes;
+    }
+    this.#rows.set(queue, { properties, ready: 0, consumers: [], bornAt: now, told: undefined });
+    if (this.#matches(queue)) changes.push({ is: 'created', queue, properties });
+    return changes;
+  }
+
+  queueDeleted(queue: string, now: number): DemandChange[] {
+    const row = this.#rows.get(queue);
+    if (!row) return [];
+    this.#rows.delete(queue);
+    this.#gone.push({ key: queueKey(queue), at: now });
+    return this.#matches(queue) ? [{ is: 'deleted', queue }] : [];
+  }
+
+  #introduce(changes: DemandChange[], queue: string, row: Row): void {
+    changes.push({ is: 'created', queue, properties: row.properties });
+    row.told = undefined;
+    this.#compare(changes, queue, row);
+  }
+
+  #compare(changes: DemandChange[], queue: string, row: Row): void {
+    if (!this.#matches(queue)) return;
+    const { consumers, capacity } = demandOf(row);
+    const { told, properties, ready } = row;
+    // A queue that never had a consumer says nothing; `created` was told.
+    if (!told && consumers === 0) return;
+    if (told?.consumers === consumers && told.capacity === capacity && sameProperties(told.properties, properties))
+      return;
+    row.told = { consumers, capacity, properties };
+    changes.push({ is: 'changed', demand: { queue, consumers, capacity, properties, ready } });
+  }
+}
+
+function demandOf(row: Row): { consumers: number; capacity: number } {
+  if (row.consumers.length === 0) return { consumers: 0, capacity: 0 };
+  if (row.properties.singleActiveConsumer) {
+    // Only the active one can take a message; where nothing says which it is, the first that came.
+    const active = row.consumers.find((entry) => entry.active === true) ?? row.consumers[0];
+    return active?.counts ? { consumers: 1, capacity: active.capacity } : { consumers: 0, capacity: 0 };
+  }
+  let consumers = 0;
+  let capacity = 0;
+  for (const entry of row.consumers) {
+    if (!entry.counts) continue;
+    consumers++;
+    capacity += entry.capacity;
+  }
+  return { consumers, capacity };
+}
+
+/** The snapshot's consumers; what is known of them by events is kept, as are the young ones that it does not show yet. */
+function merge(
+  known: readonly Entry[],
+  shown: readonly ConsumerFact[],
+  gone: ReadonlySet<string>,
+  young: (bornAt: number | undefined) => boolean,
+): Entry[] {
+  if (known.length === 0 && shown.length === 0) return known as Entry[];
+  const rest = [...known];
+  const merged: Entry[] = [];
+  for (const fact of shown) {
+    let index = rest.findIndex((entry) => entry.tag === fact.tag && entry.channelName === fact.channelName);
+    if (index < 0) index = rest.findIndex((entry) => entry.tag === fact.tag && entry.channelName === undefined);
+    const entry = index < 0 ? undefined : (rest.splice(index, 1)[0] as Entry);
+    if (entry) {
+      entry.channelName = fact.channelName;
+      entry.active = fact.active;
+      merged.push(entry);
+    } else if (!gone.has(consumerKey(fact.queue, fact.tag))) {
+      merged.push(entryOf(fact, undefined));
+    }
+  }
+  for (const entry of rest) if (young(entry.bornAt) && entry.channelName === undefined) merged.push(entry);
+  return merged;
+}
+
+function entryOf(fact: ConsumerFact, bornAt: number | undefined): Entry {
+  const priority = fact.arguments['x-priority'];
+  const isBridge = fact.tag.startsWith('tombolo.') || fact.arguments['x-tombolo-bridge'] !== undefined;
+  const isFederation = fact.tag.startsWith('federation-link-');
+  return {
+    tag: fact.tag,
+    capacity: fact.ackRequired && fact.prefetch > 0 ? fact.prefetch : Number.POSITIVE_INFINITY,
+    counts: !isBridge && !isFederation && !(typeof priority === 'number' && priority < 0),
+    channelName: fact.channelName,
+    channelPid: fact.channelPid,
+    active: fact.active,
+    bornAt,
+  };
+}
+
+const consumerKey = (queue: string, tag: string) => `c\0${queue}\0${tag}`;
+const queueKey = (queue: string) => `q\0${queue}`;

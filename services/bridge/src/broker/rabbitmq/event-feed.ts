@@ -1,0 +1,115 @@
+import type { BackoffPolicy } from '@tombolo/kernel/backoff';
+import { backoffDelay } from '@tombolo/kernel/backoff';
+import { messageOf } from '@tombolo/kernel/fault';
+import { brokersWords, codeOf, replyCode } from './close-codes.ts';
+import type { RabbitBrokerConfig, RabbitUri, Surroundings } from './config.ts';
+import { Connection } from './connection.ts';
+
+const exchange = 'amq.rabbitmq.event';
+const keys = ['consumer.*', 'queue.*', 'channel.closed', 'connection.closed'];
+/** Events that nobody reads in time are dropped; the next snapshot makes up for them. */
+const maxLength = 4_000;
+const backoff: BackoffPolicy = { baseMs: 500, capMs: 30_000 };
+/** An exchange that is absent or refused is a matter of configuration: rarely tried again. */
+const absentMs = 60_000;
+
+export interface EventListener {
+  event(name: string, headers: Readonly<Record<string, unknown>>): void;
+  /** Events come, or do not come any more. */
+  flowing(flowing: boolean): void;
+}
+
+/**
+ * Reads `amq.rabbitmq.event` on a connection of its own, since the exchange may live in another virtual host than the
+ * messages. It never fails its user: without events there are polls.
+ */
+export class EventFeed {
+  readonly #config: RabbitBrokerConfig;
+  readonly #surroundings: Surroundings;
+  readonly #vhost: string;
+  readonly #listener: EventListener;
+  #epoch = 0;
+  #attempt = 0;
+  #connection: Connection | undefined;
+  #cancelWake: () => void = () => {};
+
+  constructor(config: RabbitBrokerConfig, vhost: string, surroundings: Surroundings, listener: EventListener) {
+    this.#config = config;
+    this.#vhost = vhost;
+    this.#surroundings = surroundings;
+    this.#listener = listener;
+  }
+
+  /** Begins to listen at the node of this address, and goes on trying until `stop`. */
+  start(uri: RabbitUri): void {
+    void this.stop();
+    void this.#open(++this.#epoch, { ...uri, vhost: this.#vhost });
+  }
+
+  async stop(): Promise<void> {
+    this.#epoch++;
+    this.#cancelWake();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await connection?.close();
+  }
+
+  async #open(epoch: number, uri: RabbitUri): Promise<void> {
+    const ended = (why: string, waitMs: number | undefined) => {
+      if (epoch !== this.#epoch) return;
+      this.#epoch++;
+      void this.#connection?.close();
+      this.#connection = undefined;
+      this.#listener.flowing(false);
+      const { clock, random, log } = this.#surroundings;
+      const delay = waitMs ?? backoffDelay(backoff, this.#attempt++, random());
+      log[waitMs === undefined ? 'warn' : 'info'](
+        { reason: why, retryMs: Math.round(delay) },
+        'no broker events: polling instead',
+      );
+      const next = this.#epoch;
+      this.#cancelWake = clock.wake(clock.now() + delay, () => {
+        if (next === this.#epoch) void this.#open(++this.#epoch, uri);
+      });
+    };
+    let connection: Connection;
+    try {
+      connection = await Connection.open(this.#config, uri, 'events', (_, error) => ended(messageOf(error), undefined));
+    } catch (error) {
+      ended(messageOf(error), absentMs);
+      return;
+    }
+    if (epoch !== this.#epoch) {
+      void connection.close();
+      return;
+    }
+    this.#connection = connection;
+    try {
+      const channel = await connection.channel((error) => {
+        if (error !== undefined) ended(brokersWords(error), absentMs);
+      });
+      const queue = `tombolo.events.${this.#config.instance}`;
+      await channel.assertQueue(queue, {
+        exclusive: true,
+        durable: false,
+        arguments: { 'x-queue-type': 'classic', 'x-max-length': maxLength },
+      });
+      for (const key of keys) await channel.bindQueue(queue, exchange, key);
+      await channel.consume(
+        queue,
+        (message) => {
+          if (!message) ended('the event queue was deleted', undefined);
+          else if (epoch === this.#epoch)
+            this.#listener.event(message.fields.routingKey, message.properties.headers ?? {});
+        },
+        { noAck: true, consumerTag: `tombolo.${this.#config.cluster}.events` },
+      );
+      if (epoch !== this.#epoch) return;
+      this.#attempt = 0;
+      this.#listener.flowing(true);
+    } catch (error) {
+      const absent = codeOf(error) === replyCode.notFound || codeOf(error) === replyCode.accessRefused;
+      ended(brokersWords(error), absent ? absentMs : undefined);
+    }
+  }
+}

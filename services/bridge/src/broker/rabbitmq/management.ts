@@ -1,0 +1,146 @@
+import { Fault, messageOf } from '@tombolo/kernel/fault';
+import type { QueueProperties } from '@tombolo/wire/frame';
+import { Agent, request } from 'undici';
+import type { ManagementConfig } from './config.ts';
+import type { ConsumerFact, QueueFact } from './consumer-table.ts';
+import { type QueueDescription, queueProperties } from './queue-properties.ts';
+
+const queueColumns = 'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition';
+const consumerColumns =
+  'queue.name,consumer_tag,arguments,prefetch_count,ack_required,active,activity_status,channel_details.name';
+const timeoutMs = 10_000;
+
+/** RabbitMQ's management API, as far as it is read. Addresses are tried in order, from the last one that answered. */
+export class Management {
+  readonly #config: ManagementConfig;
+  #agent: Agent | undefined;
+  readonly #authorization: string;
+  #preferred = 0;
+
+  constructor(config: ManagementConfig) {
+    this.#config = config;
+    this.#authorization = `Basic ${Buffer.from(`${config.username}:${config.password}`).toString('base64')}`;
+  }
+
+  /** All queues of the virtual host, from one address. `ready` may be a statistics interval old. Rejects with a Fault. */
+  async queues(vhost: string): Promise<QueueFact[]> {
+    const list = await this.#get(`/api/queues/${encodeURIComponent(vhost)}?columns=${queueColumns}`);
+    const facts: QueueFact[] = [];
+    for (const each of listOf(list)) {
+      if (typeof each['name'] !== 'string') continue;
+      facts.push({
+        name: each['name'],
+        properties: queueProperties(each as QueueDescription),
+        ready: typeof each['messages_ready'] === 'number' ? each['messages_ready'] : undefined,
+      });
+    }
+    return facts;
+  }
+
+  /** All consumers of the virtual host. Needs the tag `monitoring`, or only the user's own are seen. Rejects with a Fault. */
+  async consumers(vhost: string): Promise<ConsumerFact[]> {
+    const list = await this.#get(`/api/consumers/${encodeURIComponent(vhost)}?columns=${consumerColumns}`);
+    const facts: ConsumerFact[] = [];
+    for (const each of listOf(list)) {
+      const queue = (each['queue'] as { name?: unknown } | undefined)?.name;
+      const tag = each['consumer_tag'];
+      if (typeof queue !== 'string' || typeof tag !== 'string') continue;
+      // A consumer whose node is suspected down holds its messages and takes none.
+      if (each['activity_status'] === 'suspected_down') continue;
+      const channelName = (each['channel_details'] as { name?: unknown } | undefined)?.name;
+      facts.push({
+        queue,
+        tag,
+        ...(typeof channelName === 'string' && { channelName }),
+        prefetch: typeof each['prefetch_count'] === 'number' ? each['prefetch_count'] : 0,
+        ackRequired: each['ack_required'] !== false,
+        arguments: (each['arguments'] as Record<string, unknown> | undefined) ?? {},
+        ...(typeof each['active'] === 'boolean' && { active: each['active'] }),
+      });
+    }
+    return facts;
+  }
+
+  /** One queue's properties; undefined: there is none. Rejects with a Fault. */
+  async queue(vhost: string, name: string): Promise<QueueProperties | undefined> {
+    const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}?columns=${queueColumns}`;
+    const found = await this.#get(path);
+    return found === undefined ? undefined : queueProperties(found as QueueDescription);
+  }
+
+  /** Ends its connections; a later request opens new ones. */
+  async close(): Promise<void> {
+    const agent = this.#agent;
+    this.#agent = undefined;
+    await agent?.destroy();
+  }
+
+  #dispatcher(): Agent {
+    const { tls } = this.#config;
+    this.#agent ??= new Agent({
+      connections: 2,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      connect: {
+        timeout: 3_000,
+        ...(tls?.ca && { ca: tls.ca }),
+        ...(tls?.cert && { cert: tls.cert }),
+        ...(tls?.key && { key: tls.key }),
+        ...(tls?.serverName && { servername: tls.serverName }),
+      },
+    });
+    return this.#agent;
+  }
+
+  async #get(path: string): Promise<unknown> {
+    const { uris } = this.#config;
+    let fault: Fault | undefined;
+    for (let index = 0; index < uris.length; index++) {
+      const which = (this.#preferred + index) % uris.length;
+      try {
+        const answer = await this.#getFrom(uris[which] as string, path);
+        this.#preferred = which;
+        return answer;
+      } catch (error) {
+        fault = error as Fault;
+      }
+    }
+    throw fault ?? new Fault('TOMBOLO_MANAGEMENT_FAILED', 'No address of the management API is configured.');
+  }
+
+  async #getFrom(base: string, path: string): Promise<unknown> {
+    const url = new URL(path, base);
+    // Credentials in the address would end up in messages.
+    url.username = '';
+    url.password = '';
+    const where = `${url.origin}${url.pathname}`;
+    const fail = (what: string, cause?: unknown) =>
+      new Fault('TOMBOLO_MANAGEMENT_FAILED', `GET ${where} ${what}`, { cause });
+    let status: number;
+    let text: string;
+    try {
+      const response = await request(url, {
+        dispatcher: this.#dispatcher(),
+        headers: { authorization: this.#authorization, accept: 'application/json' },
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      throw fail(`failed: ${messageOf(error)}. Is the management plugin enabled, and the port right?`, error);
+    }
+    if (status === 404) return undefined;
+    if (status === 401)
+      throw fail('was refused (401): check the user name, the password, and that the user has the tag "monitoring".');
+    if (status !== 200) throw fail(`answered ${status}: ${text.slice(0, 200)}`);
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      throw fail('did not answer with JSON. Is this the management port?', error);
+    }
+  }
+}
+
+function listOf(answer: unknown): Record<string, unknown>[] {
+  return Array.isArray(answer) ? (answer as Record<string, unknown>[]) : [];
+}
