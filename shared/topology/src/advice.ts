@@ -52,7 +52,8 @@ function adviseClearText({ broker, bridge }: ClusterDraft, report: Report): void
       if (literal(password)) {
         report.warning(piece!.origin, path, {
           message: 'has credentials in clear text',
-          expected: `${expected} instead`,
+          // biome-ignore lint/suspicious/noTemplateCurlyInString: it is how a reference is written
+          expected: '${NAME} in their place',
         });
       }
     }

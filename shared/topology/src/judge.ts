@@ -110,7 +110,9 @@ function judgeBridge({ name, bridge }: ClusterDraft, draft: Draft, report: Repor
   const peers = [...draft.clusters.keys()].filter((other) => other !== name);
   const judgePeer = (peer: string, path: (string | number)[], at: 'key' | 'value'): void => {
     if (peers.includes(peer)) return;
-    const message = peer === name ? 'is this cluster itself' : `no cluster is called "${peer}"`;
+    // What came from the environment is not shown: it may be a secret that went to the wrong place.
+    const shown = at === 'key' || valueAt(bridge.raw, path) === peer ? ` called "${peer}"` : ' of this name';
+    const message = peer === name ? 'is this cluster itself' : `there is no cluster${shown}`;
     report.error(scope, origin, path, { message, ...oneOf(peer, peers), at });
   };
   if (isKnown(bridge, ['dial'])) {
@@ -186,7 +188,7 @@ function judgeEnds(connector: ConnectorDraft, draft: Draft, report: Report): boo
     if (typeof name !== 'string' || draft.clusters.has(name) || !isKnown({ ...connector, value: connector.raw }, [end]))
       continue;
     sound = false;
-    const finding = { message: `no cluster is called "${name}"`, ...oneOf(name, draft.clusters.keys()) };
+    const finding = { message: `there is no cluster called "${name}"`, ...oneOf(name, draft.clusters.keys()) };
     report.error(connector.names, connector.origin, [end], finding);
   }
   if (connector.value && connector.value.from === connector.value.to) {

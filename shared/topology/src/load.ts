@@ -301,9 +301,14 @@ class Loader {
     // Reported against the piece with its references in place, so that the paths are those of the file.
     const given = schema.safeParse(value);
     if (given.success && holes.length === 0) return { origin, raw, value: given.data, holes };
+    const reported = new Set<string>();
     for (const issue of given.error?.issues ?? []) {
       const path = issue.path as Path;
-      if (unresolved.some((hole) => hole.every((step, index) => step === path[index]))) continue;
+      // One value may fail several tests, each of which says the same of what was expected.
+      const place = JSON.stringify(path);
+      if (issue.code !== 'unrecognized_keys' && reported.has(place)) continue;
+      reported.add(place);
+      if (unresolved.some((hole) => isWithin(path, hole))) continue;
       if (issue.code === 'unrecognized_keys') {
         this.#unknownKeys(scope, origin, path, issue.keys, schema);
         holes.push(...issue.keys.map((key) => [...path, key]));
@@ -354,6 +359,10 @@ class Loader {
       this.report.error(scope, origin, [...path, key], { message: 'unknown key', expected, suggestion, at: 'key' });
     }
   }
+}
+
+function isWithin(path: Path, outer: Path): boolean {
+  return outer.length <= path.length && outer.every((step, index) => step === path[index]);
 }
 
 function kindOf(value: unknown): string {

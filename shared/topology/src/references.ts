@@ -35,14 +35,15 @@ export function resolveReferences(value: unknown, context: ReferenceContext): Re
   const files: string[] = [];
   const directory = dirname(context.file);
 
-  const read = (path: Path, name: string): string | undefined => {
+  const read = (path: Path, name: string, written: string): string | undefined => {
     const file = resolve(directory, name);
+    const shown = name === written ? file : written;
     files.push(file);
     try {
       return context.readFile(file);
     } catch (thrown) {
       const code = (thrown as NodeJS.ErrnoException).code ?? messageOf(thrown);
-      failures.push({ path, message: `the file ${file} cannot be read (${code})`, expected: 'a readable file' });
+      failures.push({ path, message: `the file ${shown} cannot be read (${code})`, expected: 'a readable file' });
       return undefined;
     }
   };
@@ -63,7 +64,7 @@ export function resolveReferences(value: unknown, context: ReferenceContext): Re
     if (typeof node === 'string') {
       const replaced = text(path, node);
       if (!/^(?:ca|cert|key)$/.test(String(path.at(-1))) || path.at(-2) !== 'tls' || replaced === '') return replaced;
-      read(path, replaced);
+      read(path, replaced, node);
       return resolve(directory, replaced);
     }
     if (Array.isArray(node)) return node.map((item, index) => walk([...path, index], item));
@@ -72,7 +73,7 @@ export function resolveReferences(value: unknown, context: ReferenceContext): Re
       const before = holes.length;
       const name = text(path, node.file);
       if (holes.length > before) return node;
-      const content = read(path, name)?.replace(/(?:\r?\n)+$/, '');
+      const content = read(path, name, node.file)?.replace(/(?:\r?\n)+$/, '');
       if (content === undefined) holes.push(path);
       return content ?? node;
     }

@@ -80,9 +80,10 @@ export function resolveTopology(draft: Draft, warnings: readonly Problem[]): Top
 function resolveBroker(parsed: ParsedBroker): Broker {
   const plain = parsed.uris.map(withoutCredentials);
   const given = plain.find((uri) => uri.username !== undefined);
-  // RabbitMQ's own default user, which it accepts from loopback only.
-  const username = parsed.username ?? given?.username ?? 'guest';
-  const password = parsed.password ?? given?.password ?? 'guest';
+  // RabbitMQ's own default user, which it accepts from loopback only; ActiveMQ's is nobody.
+  const nobody = parsed.type === 'rabbitmq' ? 'guest' : '';
+  const username = parsed.username ?? given?.username ?? nobody;
+  const password = parsed.password ?? given?.password ?? nobody;
   return {
     type: parsed.type,
     uris: plain.map(({ uri }) => uri),

@@ -34,7 +34,7 @@ const duration = (description: string) => {
 const size = (description: string) => {
   const what = 'a size such as 32MiB, 1GiB, 10MB, or a number of bytes, above 0';
   return z
-    .union([z.int().positive(), z.string().regex(sizePattern)], expected(what))
+    .union([z.number(), z.string().meta({ pattern: sizePattern.source })], expected(what))
     .refine((value) => (parseBytes(value) ?? 0) > 0, expected(what))
     .transform((value) => parseBytes(value)!)
     .meta({ description, examples: ['32MiB'] });
@@ -43,7 +43,8 @@ const size = (description: string) => {
 const rate = (pattern: RegExp, description: string, example: string) => {
   const what = `a rate such as ${example}, above 0`;
   return z
-    .union([z.number().positive(), z.string().regex(pattern)], expected(what))
+    .union([z.number(), z.string().meta({ pattern: pattern.source })], expected(what))
+    .refine((value) => typeof value === 'number' || pattern.test(value), expected(what))
     .refine((value) => (parsePerSecond(value) ?? 0) > 0, expected(what))
     .transform((value) => parsePerSecond(value)!)
     .meta({ description, examples: [example] });
@@ -92,12 +93,12 @@ const list = <T extends z.ZodType>(item: T, description: string, least = 0) =>
     .meta({ description });
 
 const reference = z
-  .strictObject({ file: z.string().min(1).meta({ description: 'Read from here, relative to this file.' }) })
+  .strictObject({ file: text('Read from here, relative to this file.') })
   .meta({ description: 'The value is the content of a file, without the line break at its end.' });
 
-const secretText = z.string().min(1);
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it is how a reference is written
 const secretExpected = 'text that is not empty, ${NAME}, ${NAME:-default} or {file: path}';
+const secretText = z.string(expected(secretExpected)).min(1, expected(secretExpected));
 /** References are replaced before this is applied, so that `{file: …}` comes out as text: the cast says so. */
 const secret = (description: string) =>
   z
@@ -152,7 +153,7 @@ export const brokerSchema = z
         .optional(),
       events: z
         .union(
-          [z.literal(false), z.strictObject({ vhost: z.string().min(1).prefault('/') })],
+          [z.literal(false), z.strictObject({ vhost: text('Its virtual host.').prefault('/') })],
           expected('{vhost: name} or false'),
         )
         .prefault({})

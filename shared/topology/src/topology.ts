@@ -38,6 +38,7 @@ export interface Broker {
   readonly uris: readonly string[];
   /** The same for all `uris`; `/` unless they name one. */
   readonly vhost: string;
+  /** Empty for an ActiveMQ that asks for none. */
   readonly username: string;
   readonly password: string;
   readonly clusterName: string | undefined;
