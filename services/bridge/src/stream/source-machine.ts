@@ -142,6 +142,10 @@ export class SourceStream {
   get unsettled(): number {
     return this.#unsettled + this.#unsent.length;
   }
+  /** Recognised messages were acknowledged, and the broker may not have processed that yet. */
+  get suppressing(): boolean {
+    return this.#suppressed.length > 0;
+  }
   /** Bytes of messages held in memory. */
   get bytes(): number {
     return this.#unsettledBytes;
@@ -635,7 +639,7 @@ export class SourceStream {
       if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted) this.#stopConsuming();
       if (lowered) this.#sendState(now);
       else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
-    }
+    } else this.#sendState(now); // said again: the sink has not heard how things stand
     this.#pumpWithheld(now);
     this.#judgeGeneration(now);
     this.#consume(now);

@@ -1,6 +1,5 @@
 import type { ControlFrame, Frame, StreamMessage } from '@tombolo/wire/frame';
 import { Orphans } from '../../src/stream/in-doubt.ts';
-import { digestKey } from '../../src/stream/in-doubt.ts';
 import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
 import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
 import { SourceStream } from '../../src/stream/source-machine.ts';
@@ -81,6 +80,7 @@ export class PairSimulation {
   #orphans!: Orphans<SourceStream>;
   #source: SourceStream | undefined;
   #collected = false;
+  #fresh = false;
   #sink!: SinkDestination;
   #sinkIncarnation = 500;
   #sinkLife = 0;
@@ -167,6 +167,7 @@ export class PairSimulation {
     this.#incarnation++;
     this.#orphans = new Orphans();
     this.#collected = false;
+    this.#fresh = false;
     this.#source = new SourceStream(
       {
         address,
@@ -183,7 +184,7 @@ export class PairSimulation {
         barred: () => (this.#collected ? undefined : 'collecting'),
         sawFresh: () => {
           this.#orphans.firstFresh();
-          for (const stream of this.#sink.streams.values()) stream.forget();
+          this.#fresh = true;
         },
       },
     );
@@ -224,6 +225,8 @@ export class PairSimulation {
     const life = this.#sourceLife;
     for (const effect of act(source)) this.#sourceEffect(source, effect, life);
     this.#sourceWake = source.nextWake();
+    // What was collected may be forgotten once the recognised messages are known to be removed.
+    if (this.#fresh && !source.suppressing) for (const stream of this.#sink.streams.values()) stream.forget();
   }
 
   #sourceEffect(source: SourceStream, effect: SourceEffect, life: number): void {
@@ -480,11 +483,4 @@ export class PairSimulation {
       this.#serve();
     });
   }
-}
-
-/** The digest of a body as the model makes it, for assertions. */
-export function modelKey(body: number): string {
-  const digest = new Uint8Array(16);
-  new DataView(digest.buffer).setUint32(0, body);
-  return digestKey(digest);
 }
