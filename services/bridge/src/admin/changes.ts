@@ -22,9 +22,10 @@ export class Changes {
       if (broker.up) this.#log.info({ address, product, demand: broker.demandMethod }, 'broker connected');
       else this.#log.warn({ address, reason }, 'broker not connected, trying on');
     }
+    const wasBlocked = this.#said.get('alarm')?.state === 'blocked';
     if (this.#isNews('alarm', broker.blocked === undefined ? 'none' : 'blocked', broker.blocked)) {
       if (broker.blocked !== undefined) this.#log.warn({ alarm: broker.blocked }, 'broker takes no messages');
-      else if (broker.up) this.#log.info('broker takes messages');
+      else if (wasBlocked) this.#log.info('broker takes messages again');
     }
     if (broker.up && (broker.state === 'master' || broker.state === 'standby')) {
       if (this.#isNews('role', view.role, undefined)) {

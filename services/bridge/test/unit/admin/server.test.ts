@@ -158,9 +158,14 @@ describe('the admin server', () => {
     await new Promise<void>((done) => taken.listen(0, '127.0.0.1', done));
     const { port } = taken.address() as AddressInfo;
     const server = createAdminServer(options(viewOf()).all);
-    const failure = await listen(server, { host: '127.0.0.1', port }, 'bridge.admin').catch((thrown: unknown) => thrown);
+    const failure = await listen(server, { host: '127.0.0.1', port }, 'bridge.admin').catch(
+      (thrown: unknown) => thrown,
+    );
     taken.close();
     expect(failure).toBeInstanceOf(Fault);
-    expect(failure).toMatchObject({ code: 'TOMBOLO_ADDRESS_IN_USE', message: expect.stringContaining(`bridge.admin 127.0.0.1:${port} is in use`) });
+    expect(failure).toMatchObject({
+      code: 'TOMBOLO_ADDRESS_IN_USE',
+      message: expect.stringContaining(`bridge.admin 127.0.0.1:${port} is in use`),
+    });
   });
 });

@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs';
+import { Fault, messageOf } from '@tombolo/kernel/fault';
+import { Command, CommanderError } from 'commander';
+import { runCommand } from './run.ts';
+import { schemaCommand } from './schema.ts';
+import { statusCommand } from './status.ts';
+import { validateCommand } from './validate.ts';
+
+/**
+ * Runs the command with these arguments (without node and script). Usage that is not understood is explained on
+ * standard error and makes exit code 2; a command that has a code of its own sets `process.exitCode`.
+ */
+export async function runProgram(args: readonly string[]): Promise<void> {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  // Commands inherit these settings when they are added, so they come first.
+  const program = new Command('tombolo')
+    .description('Joins message-broker clusters into one network of brokers.')
+    .version(String(version), '-V, --version')
+    .showHelpAfterError('Run it with --help for what it takes.')
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const add of [runCommand, validateCommand, schemaCommand, statusCommand]) add(program);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+    } else {
+      process.stderr.write(`tombolo: ${messageOf(thrown)}\n`);
+      process.exitCode = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE' ? 2 : 1;
+    }
+  }
+}
