@@ -28,7 +28,15 @@ export type ParseResult =
  */
 export function parseSource(file: string, source: string): ParseResult {
   const lines = new LineCounter();
-  const parsed = parseDocument(source, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true });
+  const parsed = parseDocument(source, {
+    lineCounter: lines,
+    merge: true,
+    prettyErrors: false,
+    stringKeys: true,
+    uniqueKeys: true,
+    // At its own level the library would print keys that are no strings, with what is in them.
+    logLevel: 'error',
+  });
   const problems: Problem[] = [];
   const report = (offset: number, message: string, severity: Problem['severity'] = 'error'): void => {
     const { line, col } = lines.linePos(Math.min(offset, source.length));

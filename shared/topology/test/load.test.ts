@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LoadOptions, loadTopology, topologyFault } from '@tombolo/topology/load';
 import { renderProblem } from '@tombolo/topology/problem';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 /** Two sound clusters and a connector, in flow style: eight lines before anything that a test adds. */
@@ -268,6 +269,43 @@ describe('an error', () => {
       expect(result.topology).toBeUndefined();
       expect(lines(result).join('\n')).not.toContain('hunter2');
     }
+  });
+
+  it('in any shape is a problem in the result, never an exception', () => {
+    const words = sound.match(/\w+|[^\w]/g)!;
+    const junk = fc.constantFrom(
+      '',
+      ' ',
+      ':',
+      '- ',
+      '{',
+      '}',
+      '[',
+      ']',
+      '"',
+      '\n',
+      '&a ',
+      '*a',
+      '<<: ',
+      'null',
+      '0',
+      '${X}',
+      '{file: x}',
+      '__proto__',
+    );
+    const index = fc.nat({ max: words.length - 1 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(index, junk), { minLength: 1, maxLength: 4 }), (changes) => {
+        const changed = [...words];
+        for (const [at, replacement] of changes) changed[at] = replacement;
+        for (const options of [{}, { cluster: ['west'] }]) {
+          const { topology, problems } = load(changed.join(''), options);
+          expect(topology === undefined).toBe(problems.some(({ severity }) => severity === 'error'));
+          for (const { line, column } of problems) expect(Math.min(line, column)).toBeGreaterThan(0);
+        }
+      }),
+      { numRuns: 1500 },
+    );
   });
 
   it('for a file that is not there is a problem like any other', () => {
