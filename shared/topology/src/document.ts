@@ -130,6 +130,7 @@ function findPair(map: YAMLMap, key: string, parsed: Parsed): Pair | undefined {
 function describe({ code, message }: { code: string; message: string }): string {
   if (code === 'TAG_RESOLVE_FAILED')
     return 'a value that begins with ! is a tag, and this one is not known: put it in quotes';
+  if (code === 'NON_STRING_KEY') return 'a key is text, not a map or a list';
   if (code === 'BAD_DQ_ESCAPE') return 'no such escape sequence in double quotes';
   return `not valid YAML: ${message.split(/: |"|\n/)[0]!.trim()}`;
 }
