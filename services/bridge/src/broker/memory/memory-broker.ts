@@ -1,0 +1,151 @@
+import type { Clock } from '@tombolo/kernel/clock';
+import { Fault } from '@tombolo/kernel/fault';
+import type { Broker, BrokerListener, DemandWatch, Sink, Source } from '../port.ts';
+import { MemoryDemand } from './memory-demand.ts';
+import type { MemoryServer, ServerSession } from './memory-server.ts';
+import { MemoryPipes } from './memory-session.ts';
+import { MemorySink } from './memory-sink.ts';
+import { MemorySource } from './memory-source.ts';
+
+export interface MemoryBrokerConfig {
+  readonly cluster: string;
+  /** Each way, ms; default 1. */
+  readonly latencyMs?: number;
+}
+
+/** A live connection to the server, as the roles see it. */
+export interface MemoryConnection {
+  readonly server: MemoryServer;
+  readonly pipes: MemoryPipes;
+}
+
+const retryMs = 200;
+const claimMs = 500;
+
+/** The reference adapter of the broker port: deterministic under a manual clock, no real timers, no chance. */
+export class MemoryBroker implements Broker {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly demand: DemandWatch;
+  readonly #server: MemoryServer;
+  readonly #clock: Clock;
+  readonly #listener: BrokerListener;
+  readonly #latencyMs: number;
+  readonly #uri: string;
+  readonly #cluster: string;
+  readonly #source: MemorySource;
+  readonly #sink: MemorySink;
+  readonly #demand: MemoryDemand;
+  #epoch = 0;
+  #running = false;
+  #attempt = 0;
+  #session: { readonly connection: MemoryConnection; readonly server: ServerSession } | undefined;
+  #isMaster = false;
+
+  constructor(config: MemoryBrokerConfig, server: MemoryServer, listener: BrokerListener) {
+    this.#server = server;
+    this.#clock = server.clock;
+    this.#listener = listener;
+    this.#latencyMs = config.latencyMs ?? 1;
+    this.#cluster = config.cluster;
+    this.#uri = `memory://${config.cluster}`;
+    this.#source = new MemorySource();
+    this.#sink = new MemorySink();
+    this.#demand = new MemoryDemand();
+    this.source = this.#source;
+    this.sink = this.#sink;
+    this.demand = this.#demand;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#dial();
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#running) return;
+    this.#running = false;
+    // Acknowledgements are written in order before the end: what the pipe holds counts as processed.
+    const session = this.#session;
+    if (session) {
+      this.#source.settleNow();
+      this.#server.leave(session.server);
+    }
+    this.#end();
+    this.#listener.stateChanged({ is: 'down', attempt: 0 });
+  }
+
+  #dial(): void {
+    const epoch = ++this.#epoch;
+    this.#listener.stateChanged({ is: 'connecting', uri: this.#uri });
+    this.#wake(this.#latencyMs, epoch, () => {
+      const pipes = new MemoryPipes(this.#clock, this.#latencyMs);
+      const connection: MemoryConnection = { server: this.#server, pipes };
+      const session: ServerSession = {
+        queueDeleted: (queue) => this.#source.queueDeleted(queue),
+        demandChanged: (queue) => this.#demand.serverChanged(queue),
+        blocked: (reason) => pipes.toClient(() => this.#listener.blocked(reason)),
+        lost: () => this.#lost('the broker closed the connection'),
+      };
+      if (!this.#server.join(session)) {
+        this.#lost('nothing accepts connections');
+        return;
+      }
+      this.#session = { connection, server: session };
+      this.#demand.attach(connection);
+      this.#source.attachReader(connection);
+      this.#sink.attachReader(connection);
+      this.#claim(epoch);
+    });
+  }
+
+  #claim(epoch: number): void {
+    const session = this.#session;
+    if (!session) return;
+    if (this.#server.claim(session.server)) {
+      this.#attempt = 0;
+      this.#isMaster = true;
+      this.#source.attach(session.connection);
+      this.#sink.attach(session.connection);
+      this.#listener.stateChanged({ is: 'master', uri: this.#uri, product: 'memory', clusterName: this.#cluster });
+      return;
+    }
+    this.#listener.stateChanged({
+      is: 'standby',
+      uri: this.#uri,
+      reason: 'another bridge beside this cluster is the master',
+    });
+    this.#wake(claimMs, epoch, () => this.#claim(epoch));
+  }
+
+  #lost(why: string): void {
+    const wasConnected = this.#session !== undefined;
+    this.#end();
+    if (!this.#running) return;
+    const fault = new Fault(
+      wasConnected ? 'TOMBOLO_BROKER_LOST' : 'TOMBOLO_BROKER_UNREACHABLE',
+      `The connection to ${this.#uri} failed: ${why}. It is being opened again.`,
+    );
+    this.#listener.stateChanged({ is: 'down', fault, attempt: ++this.#attempt });
+    this.#wake(retryMs, this.#epoch, () => this.#dial());
+  }
+
+  #end(): void {
+    this.#epoch++;
+    const session = this.#session;
+    this.#session = undefined;
+    session?.connection.pipes.close();
+    if (this.#isMaster) this.#listener.blocked(undefined);
+    this.#isMaster = false;
+    this.#source.detach();
+    this.#sink.detach();
+    this.#demand.detach();
+  }
+
+  #wake(ms: number, epoch: number, callback: () => void): void {
+    this.#clock.wake(this.#clock.now() + ms, () => {
+      if (epoch === this.#epoch && this.#running) callback();
+    });
+  }
+}
