@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import {
+  dial,
+  type HandshakeState,
+  type HandshakeStep,
+  listen,
+  protocolVersions,
+  received,
+  type Self,
+  type Surroundings,
+  timedOut,
+} from '@tombolo/wire/handshake';
+import type { EndListener } from './link-end.ts';
+
+/** What a bridge says of itself in every hello. */
+export type Identity = Pick<Self, 'network' | 'cluster' | 'instance' | 'life' | 'incarnation'>;
+
+/** Runs the handshake over anything that carries bytes. */
+export class Greeter {
+  readonly #around: Surroundings;
+  readonly #send: (bytes: Uint8Array) => void;
+  readonly #listener: () => EndListener;
+  #state: HandshakeState = { is: 'over' };
+
+  constructor(around: Surroundings, send: (bytes: Uint8Array) => void, listener: () => EndListener) {
+    this.#around = around;
+    this.#send = send;
+    this.#listener = listener;
+  }
+
+  /** No more greetings are expected: the peer was let in, or refused. */
+  get over(): boolean {
+    return this.#state.is === 'over';
+  }
+
+  /** This side dialled: says hello. */
+  dial(identity: Identity, to: string, attempt: number): void {
+    this.#take(dial({ ...identity, attempt, versions: protocolVersions, nonce: randomBytes(32) }, to, this.#around));
+  }
+
+  /** The peer dialled: waits for its hello. */
+  listen(identity: Identity): void {
+    this.#state = listen({ ...identity, attempt: 0, versions: protocolVersions, nonce: randomBytes(32) });
+  }
+
+  received(bytes: Uint8Array): void {
+    const before = this.#state;
+    this.#take(received(before, bytes, this.#around));
+    if (before.is === 'hello-awaited' && before.role === 'dialler' && this.#state.is === 'proof-awaited') {
+      this.#listener().proved();
+    }
+  }
+
+  timedOut(): void {
+    this.#take(timedOut(this.#state));
+  }
+
+  #take([state, effects]: HandshakeStep): void {
+    this.#state = state;
+    for (const effect of effects) {
+      switch (effect.do) {
+        case 'send':
+          this.#send(effect.bytes);
+          break;
+        case 'accept':
+          this.#listener().accepted(effect.peer, effect.version);
+          break;
+        case 'report-seen':
+          this.#listener().seen(effect.peer, effect.incarnation);
+          break;
+        case 'refuse':
+          this.#listener().refused(effect.refusal, effect.by, effect.peer);
+          break;
+      }
+    }
+  }
+}
