@@ -122,6 +122,8 @@ export class Connection {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, 1_000);
+      // amqplib does not answer `close` when the socket breaks meanwhile.
+      this.#model.once('close', () => resolve());
     });
     await Promise.race([this.#model.close().catch(() => {}), late]);
     clearTimeout(timer);
