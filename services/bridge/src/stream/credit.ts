@@ -18,7 +18,7 @@ export interface DemandWindow {
   window: number;
   /** Ready messages, by the last probe, and what was put into the queue since. */
   ready: number;
-  /** Messages the queue may still take under its max-length; Infinity without. */
+  /** The queue's max-length in messages, Infinity without: credit never exceeds the room left under it. */
   room: number;
   /** False until the first probe has told what waits: no credit before. */
   known: boolean;
@@ -68,7 +68,6 @@ export function noteConfirmed(state: DemandWindow, count: number): void {
   state.total += count;
   state.sinceGrowth += count;
   state.sinceProbe += count;
-  state.room -= count;
 }
 
 /**
@@ -106,7 +105,7 @@ export function noteProbe(state: DemandWindow, ready: number, during: number): v
 export function allowance(state: DemandWindow): number {
   if (!state.known || state.capacity === 0) return 0;
   const open = state.fill + Math.max(0, state.window - state.ready);
-  return Math.max(0, Math.min(open, state.largest, state.room));
+  return Math.max(0, Math.min(open, state.largest, state.room - state.ready - state.sinceProbe));
 }
 
 /** True when it is time to look at the queue again: half a window went in since the last look, or nothing is allowed. */

@@ -9,7 +9,8 @@ export interface Taken {
   readonly hasId: boolean;
   readonly exchange: string;
   readonly routingKey: string;
-  /** As they will be published at the sink. */
+  /** As the source's broker handed them over, and as they will be published at the sink. */
+  readonly original: Uint8Array;
   readonly properties: Uint8Array;
   readonly body: Uint8Array;
   /** When the broker handed it over (monotonic ms). */

@@ -25,6 +25,7 @@ export class SinkDestination {
   /** Forwarded without demand: what waits for a consumer is not looked at. */
   #static = false;
   #brokerUp = false;
+  #draining = false;
   #probe: { inFlight: boolean; at: number; delay: number; confirmed: number } = { inFlight: false, at: 0, delay: 0, confirmed: 0 };
   #out: DestinationEffect[] = [];
 
@@ -168,6 +169,18 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
+  /** No more credit; what sources hold already is still taken. */
+  drain(now: number): DestinationEffect[] {
+    this.#draining = true;
+    for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
+    return this.#finish(now);
+  }
+
+  /** Every source has answered the reduction, and all that it had taken is decided. */
+  get quiet(): boolean {
+    return this.#open().every((stream) => stream.quiet);
+  }
+
   wake(now: number): DestinationEffect[] {
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.wake(now));
     return this.#finish(now);
@@ -215,7 +228,7 @@ export class SinkDestination {
   #share(now: number): void {
     const open = this.#open();
     const allowed = this.#static ? this.#window.largest : allowance(this.#window);
-    if (open.length === 0 || allowed === 0 || !this.#brokerUp) return;
+    if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining) return;
     const only = open.length === 1;
     const share = only ? allowed : Math.max(1, Math.floor(allowed / open.length));
     // Sources that have messages come first; what an empty one does not need beyond its share is taken back for them.

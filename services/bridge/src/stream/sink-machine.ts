@@ -60,6 +60,7 @@ export class SinkStream {
   /** The newest credit that the source is known to obey, and when a newer one is said again. */
   #heard = 0;
   #creditAt = 0;
+  #taken = 0;
   #laterBytes = 0;
   #gapAt = 0;
   #missing: number[] = [];
@@ -107,6 +108,10 @@ export class SinkStream {
   /** Credit that was granted and is not used up: on its way, or waiting here. */
   get outstanding(): number {
     return Math.max(0, this.#granted - this.done);
+  }
+  /** The source has answered the latest credit, and everything that it had taken by then is decided. */
+  get quiet(): boolean {
+    return !this.open || (this.#heard >= this.#creditVersion && this.done >= this.#taken);
   }
   /** Publishes of an epoch that has ended are still under way. */
   get undecided(): boolean {
@@ -180,6 +185,7 @@ export class SinkStream {
     this.#askForGaps(epoch, Math.min(frame.sent, epoch.through + LATER_LARGEST), now);
     // The source lacks a verdict or a credit that was sent: say both again.
     this.#heard = Math.max(this.#heard, frame.creditVersion);
+    this.#taken = frame.taken;
     const unheard = clip(epoch.accepted.toRanges(), frame.settledThrough + 1, SEQUENCE_LARGEST);
     if (unheard.length > 0 || epoch.rejected.size > 0 || epoch.released.size > 0) {
       const released = new RangeSet();

@@ -930,6 +930,7 @@ export function takenFrom(delivery: Delivery, identity: { digest: Uint8Array; ha
     hasId: identity.hasId,
     exchange: delivery.exchange,
     routingKey: delivery.routingKey,
+    original: delivery.properties,
     properties,
     body: delivery.body,
     at,

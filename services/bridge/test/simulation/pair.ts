@@ -371,6 +371,7 @@ export class PairSimulation {
         hasId: false,
         exchange: '',
         routingKey: 'q',
+        original: new Uint8Array(2),
         properties: new Uint8Array(2),
         body: Buffer.from(String(stored.body)),
         at: this.now,

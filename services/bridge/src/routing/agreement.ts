@@ -1,0 +1,113 @@
+import { directedConnectors, exactQueues, type DirectedConnector, selects } from '@tombolo/topology/filter';
+import type { Connector, Inclusion, Topology } from '@tombolo/topology/topology';
+import type { ConnectorsFrame, Destination } from '@tombolo/wire/frame';
+
+export type Passage =
+  | { readonly open: true; readonly connector: Connector; readonly entry: Inclusion; readonly static: boolean }
+  | { readonly open: false; readonly connector: Connector | undefined; readonly reason: 'no_route' | 'paused'; readonly detail: string };
+
+/**
+ * What may flow between the own cluster and its peers: this end's file, what each peer said of its own file, and what an
+ * operator has paused. What flows is what both ends permit; a connector that only one end knows is pending.
+ */
+export class Agreement {
+  readonly cluster: string;
+  readonly peers: readonly string[];
+  readonly ways: readonly DirectedConnector[];
+  #said = new Map<string, Set<string>>();
+  #paused = new Map<string, boolean>();
+
+  constructor(topology: Topology, cluster: string) {
+    this.cluster = cluster;
+    this.ways = directedConnectors(topology).filter(({ from, to }) => from === cluster || to === cluster);
+    this.peers = [...new Set(this.ways.map(({ from, to }) => (from === cluster ? to : from)))];
+  }
+
+  /** This end's connectors with `peer`, to be told to it. */
+  frameFor(peer: string): ConnectorsFrame {
+    return {
+      kind: 'connectors',
+      connectors: this.#between(peer).map(({ connector, from, to }) => ({ name: connector.name, from, to })),
+    };
+  }
+
+  /** What `peer` says of its file. */
+  heard(peer: string, frame: ConnectorsFrame): void {
+    this.#said.set(peer, new Set(frame.connectors.map(({ name, from, to }) => wayKey(name, from, to))));
+  }
+
+  linkLost(peer: string): void {
+    this.#said.delete(peer);
+  }
+
+  /** True when the peer has said what connectors it knows. */
+  known(peer: string): boolean {
+    return this.#said.has(peer);
+  }
+
+  agreed({ connector, from, to }: DirectedConnector): boolean {
+    const peer = from === this.cluster ? to : from;
+    return this.#said.get(peer)?.has(wayKey(connector.name, from, to)) ?? false;
+  }
+
+  /** Until the bridge stops; `undefined` returns to what the file says. */
+  setPaused(connector: string, paused: boolean): void {
+    this.#paused.set(connector, paused);
+  }
+
+  paused(connector: Connector): boolean {
+    return this.#paused.get(connector.name) ?? (connector.paused || !connector.autoStart);
+  }
+
+  /** The way by which messages of `destination` may come from `peer`. */
+  inbound(peer: string, destination: Destination): Passage {
+    return this.#passage(peer, this.cluster, peer, destination);
+  }
+
+  /** The way by which messages of `destination` may go to `peer`. */
+  outbound(peer: string, destination: Destination): Passage {
+    return this.#passage(this.cluster, peer, peer, destination);
+  }
+
+  /** True when some connector, either way, means this queue: whether it is worth watching. */
+  concerns(queue: string): boolean {
+    return this.ways.some(({ connector }) => selects(connector, { kind: 'queue', name: queue }).permitted);
+  }
+
+  /** Queues that are named without a wildcard. */
+  exactQueues(): string[] {
+    return [...new Set(this.ways.flatMap(({ connector }) => exactQueues(connector)))];
+  }
+
+  outboundPeers(): string[] {
+    return [...new Set(this.ways.filter(({ from }) => from === this.cluster).map(({ to }) => to))];
+  }
+
+  #between(peer: string): DirectedConnector[] {
+    return this.ways.filter(({ from, to }) => from === peer || to === peer);
+  }
+
+  /** The first connector in file order that means the destination owns it, paused or not. */
+  #passage(from: string, to: string, peer: string, destination: Destination): Passage {
+    for (const way of this.ways) {
+      if (way.from !== from || way.to !== to) continue;
+      const permission = selects(way.connector, destination);
+      if (!permission.permitted) continue;
+      const { connector } = way;
+      if (this.known(peer) && !this.agreed(way)) {
+        const detail = `connector ${connector.name} is not in the file of ${peer} yet`;
+        return { open: false, connector, reason: 'no_route', detail };
+      }
+      if (this.paused(connector)) {
+        return { open: false, connector, reason: 'paused', detail: `connector ${connector.name} is paused` };
+      }
+      return { open: true, connector, entry: permission.entry, static: permission.static };
+    }
+    const detail = `no connector from ${from} to ${to} includes ${destination.kind} ${destination.name}`;
+    return { open: false, connector: undefined, reason: 'no_route', detail };
+  }
+}
+
+function wayKey(name: string, from: string, to: string): string {
+  return `${name}\u0000${from}\u0000${to}`;
+}

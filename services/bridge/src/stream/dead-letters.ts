@@ -1,0 +1,69 @@
+import { headersAppended } from '@tombolo/wire/header-append';
+import type { Broker, Publisher, PublishOutcome } from '../broker/port.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Taken } from './effects.ts';
+
+/** Why and where from a message was parked. */
+export interface DeadLetterContext {
+  readonly reason: string;
+  readonly peer: string;
+  readonly destination: string;
+  readonly connector: string;
+}
+
+/**
+ * The dead-letter queue at the source: what the sink can never take is stored here with the reason before it is removed from
+ * its own queue. It is declared with the first dead letter.
+ */
+export class DeadLetters {
+  #broker: Broker;
+  #queue: string;
+  #metrics: Metrics;
+  #publisher: Publisher | undefined;
+  #pending = new Map<number, (outcome: PublishOutcome) => void>();
+  #next = 0;
+
+  constructor(broker: Broker, queue: string, metrics: Metrics) {
+    this.#broker = broker;
+    this.#queue = queue;
+    this.#metrics = metrics;
+  }
+
+  /** Resolves with true once the broker has confirmed it; false: try again later. */
+  async park(message: Taken, context: DeadLetterContext): Promise<boolean> {
+    if (!this.#publisher) {
+      if (!(await this.#broker.source.inspect(this.#queue))) await this.#broker.source.declare(this.#queue, { durable: true });
+      this.#publisher ??= this.#broker.sink.publisher(this.#queue, {
+        outcome: (ids, outcome) => {
+          for (const id of ids) {
+            this.#pending.get(id)?.(outcome);
+            this.#pending.delete(id);
+          }
+        },
+      });
+    }
+    const headers = {
+      'x-tombolo-reason': context.reason,
+      'x-tombolo-peer': context.peer,
+      'x-tombolo-destination': context.destination,
+      'x-tombolo-attempts': '1',
+      'x-tombolo-time': new Date().toISOString(),
+    };
+    let outcome = await this.#publish(headersAppended(message.original, headers), message.body);
+    // With our headers it may be larger than a frame; as it was, its own broker has taken it before.
+    if (outcome === 'poison') outcome = await this.#publish(message.original, message.body);
+    if (outcome === 'returned') this.#publisher = undefined; // the queue was deleted: declare it again
+    const stored = outcome === 'confirmed';
+    if (stored) this.#metrics.deadLettered(context.connector, context.destination, 'rejected', 1);
+    return stored;
+  }
+
+  #publish(properties: Uint8Array, body: Uint8Array): Promise<PublishOutcome> {
+    const id = this.#next++;
+    if (this.#broker.sink.unpublishable({ properties, body })?.includes('header')) return Promise.resolve('poison');
+    return new Promise((resolve) => {
+      this.#pending.set(id, resolve);
+      this.#publisher!.publish([{ id, exchange: '', routingKey: this.#queue, properties, body }]);
+    });
+  }
+}

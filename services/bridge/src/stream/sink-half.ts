@@ -1,0 +1,480 @@
+import { Wakes } from '@tombolo/kernel/wakes';
+import { messageOf } from '@tombolo/kernel/fault';
+import type { CollectFrame, Destination, Frame, OpenFrame, QueueProperties, StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import type { DemandView, StreamView } from '../admin/view.ts';
+import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
+import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
+import { advertisementLine, Digest } from '../routing/digest.ts';
+import type { SinkEffect } from './effects.ts';
+import { DIGEST_BYTES } from './in-doubt.ts';
+import { destinationKey, type HalfOptions } from './shell.ts';
+import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
+
+const LEASE_MS = 90_000;
+const REFUSE_RETRY_MS = 5_000;
+const COLLECT_PER_FRAME = 2_000;
+
+/** The queue of one destination, with the publishers of its streams. */
+interface Sinkhole {
+  readonly machine: SinkDestination;
+  readonly publishers: Map<string, { epoch: StreamEpoch; publisher: Publisher }>;
+  static: boolean;
+}
+
+/**
+ * The sink's half of a bridge: tells peers what its consumers want, publishes what comes, settles it. The decisions are made
+ * by the machines; this shell brings them broker, links and time.
+ */
+export class SinkHalf {
+  #options: HalfOptions & { readonly broker: Broker };
+  #table = new DemandTable();
+  #sinkholes = new Map<string, Sinkhole>();
+  #refused = new Map<string, string>();
+  #collects = new Map<string, { incarnation: number; timer: (() => void) | undefined }>();
+  #wakes: Wakes<Sinkhole | 'demand'>;
+  #brokerUp = false;
+  #draining = false;
+
+  constructor(options: HalfOptions & { readonly broker: Broker }) {
+    this.#options = options;
+    this.#wakes = new Wakes(options.clock, (key) => {
+      if (key === 'demand') this.#apply(this.#table.expire(this.#now()));
+      else this.#run(key, key.machine.wake(this.#now()));
+    });
+  }
+
+  // ---- local demand ------------------------------------------------------------------------------------------------------
+
+  demand(told: QueueDemand): void {
+    if (this.#draining) return;
+    this.#apply(this.#table.changed(told, this.#now()));
+    if (told.ready !== undefined) {
+      const sinkhole = this.#sinkholes.get(`queue:${told.queue}`);
+      if (sinkhole) this.#run(sinkhole, sinkhole.machine.noticed(told.ready, this.#now()));
+    }
+  }
+
+  queueDeleted(queue: string): void {
+    this.#apply(this.#table.deleted(queue));
+  }
+
+  brokerUp(up: boolean): void {
+    this.#brokerUp = up;
+    for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.brokerUp(up, this.#now()));
+  }
+
+  /** What the connectors permit has changed: peers are told anew, and streams that are not permitted any more are refused. */
+  reconsider(): void {
+    const { agreement, links } = this.#options;
+    for (const peer of agreement.peers) this.#snapshot(peer);
+    for (const { machine } of this.#sinkholes.values()) {
+      for (const [source, { address, epoch }] of machine.streams) {
+        const passage = agreement.inbound(source, address.destination);
+        if (passage.open || !epoch) continue;
+        links.send(source, { kind: 'refuse', address, ...epoch, reason: passage.detail, retryAfterMs: REFUSE_RETRY_MS });
+      }
+    }
+  }
+
+  #apply(changes: readonly DemandChange[]): void {
+    for (const change of changes) {
+      switch (change.is) {
+        case 'capacity': {
+          const sinkhole = this.#sinkholeOf({ kind: 'queue', name: change.queue });
+          if (!sinkhole) break;
+          if (change.capacity > 0) sinkhole.machine.setRoom(this.#roomOf(change.queue));
+          this.#run(sinkhole, sinkhole.machine.demand(change.capacity, this.#now()));
+          break;
+        }
+        case 'advertise':
+          for (const peer of this.#options.agreement.peers) this.#advertise(peer, change.demand.queue);
+          break;
+        case 'withdraw': {
+          const destination: Destination = { kind: 'queue', name: change.queue };
+          const sinkhole = this.#sinkholes.get(destinationKey(destination));
+          if (sinkhole) this.#run(sinkhole, sinkhole.machine.withdraw(this.#now()));
+          for (const peer of this.#options.agreement.peers) {
+            this.#options.links.send(peer, {
+              kind: 'withdraw',
+              sink: this.#options.cluster,
+              destination,
+              incarnation: this.#options.incarnation,
+              version: change.version,
+            });
+          }
+          break;
+        }
+        default:
+          throw new Error(`unexpected ${change satisfies never}`);
+      }
+    }
+    this.#wakes.set('demand', this.#table.nextExpiry());
+  }
+
+  #advertise(peer: string, queue: string): void {
+    const demand = this.#table.get(queue);
+    const destination: Destination = { kind: 'queue', name: queue };
+    const passage = this.#options.agreement.inbound(peer, destination);
+    if (!demand || !passage.open) return;
+    this.#options.links.send(peer, {
+      kind: 'demand',
+      sink: this.#options.cluster,
+      destination,
+      incarnation: this.#options.incarnation,
+      version: demand.version,
+      path: [this.#options.cluster],
+      connector: passage.connector.name,
+      consumers: demand.consumers,
+      queue: demand.properties,
+      leaseMs: LEASE_MS,
+    });
+  }
+
+  /** Everything that this peer should know, in one go. */
+  #snapshot(peer: string): void {
+    const { links, incarnation } = this.#options;
+    links.send(peer, { kind: 'snapshot-begin', incarnation });
+    for (const { queue } of this.#table.all) this.#advertise(peer, queue);
+    links.send(peer, { kind: 'snapshot-end', incarnation });
+  }
+
+  /** Repeats what was said in short, so that a peer that missed something asks again. */
+  digest(): void {
+    const { agreement, incarnation, links } = this.#options;
+    for (const peer of agreement.peers) {
+      const digest = new Digest();
+      for (const { queue, version } of this.#table.all) {
+        if (agreement.inbound(peer, { kind: 'queue', name: queue }).open) digest.add(advertisementLine('queue', queue, incarnation, version));
+      }
+      links.send(peer, { kind: 'digest', incarnation, count: digest.count, digest: digest.toString() });
+    }
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------------------------------
+
+  linkUp(peer: string): void {
+    this.#snapshot(peer);
+  }
+
+  linkLost(peer: string): void {
+    for (const { machine } of this.#sinkholes.values()) machine.linkLost(peer);
+    this.#collects.get(peer)?.timer?.();
+    this.#collects.delete(peer);
+  }
+
+  /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
+  frame(peer: string, frame: Frame): void {
+    switch (frame.kind) {
+      case 'snapshot-request':
+        this.#snapshot(peer);
+        break;
+      case 'open':
+        if (frame.address.source === peer && frame.address.sink === this.#options.cluster) this.#open(peer, frame);
+        break;
+      case 'messages':
+        this.#with(peer, frame, (machine) => machine.messages(frame, this.#now()));
+        break;
+      case 'state':
+        this.#with(peer, frame, (machine) => machine.stated(frame, this.#now()));
+        break;
+      case 'closed':
+        this.#with(peer, frame, (machine) => machine.closed(frame, this.#now()));
+        break;
+      case 'collect':
+        if (frame.source === peer) this.#collect(peer, frame);
+        break;
+      case 'forget':
+        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(peer)?.forget();
+        break;
+      default:
+        break;
+    }
+  }
+
+  #with(peer: string, frame: { address: OpenFrame['address'] }, act: (machine: SinkDestination) => DestinationEffect[]): void {
+    if (frame.address.source !== peer || frame.address.sink !== this.#options.cluster) return;
+    const sinkhole = this.#sinkholes.get(destinationKey(frame.address.destination));
+    if (sinkhole) this.#run(sinkhole, act(sinkhole.machine));
+  }
+
+  #open(peer: string, frame: OpenFrame): void {
+    const { destination } = frame.address;
+    const passage = this.#options.agreement.inbound(peer, destination);
+    if (!passage.open) return this.#refuse(peer, frame, passage.detail);
+    if (this.#draining) return this.#refuse(peer, frame, `the bridge of ${this.#options.cluster} is draining`);
+    const demand = this.#table.get(destination.name);
+    if (!passage.static && !demand) return this.#refuse(peer, frame, `${this.#options.cluster} has no consumer of it any more`);
+    if (demand && !passage.static) return this.#admit(peer, frame, demand.properties);
+    this.#inspectStatic(peer, frame, passage.connector.createDestinations).catch((thrown: unknown) => {
+      this.#refuse(peer, frame, messageOf(thrown));
+    });
+  }
+
+  /** Forwarded without demand: the queue may not even be there. */
+  async #inspectStatic(peer: string, frame: OpenFrame, create: string): Promise<void> {
+    const { broker, cluster } = this.#options;
+    const { name } = frame.address.destination;
+    const found = await broker.source.inspect(name);
+    if (found) return this.#admit(peer, frame, found.properties);
+    if (create !== 'sink' && create !== 'both') {
+      return this.#refuse(peer, frame, `queue ${name} does not exist on ${cluster}; declare it, or set createDestinations: sink`);
+    }
+    await broker.source.declare(name, frame.queue);
+    this.#options.log.info({ queue: name, cluster }, 'queue declared');
+    this.#admit(peer, frame, frame.queue);
+  }
+
+  #admit(peer: string, frame: OpenFrame, properties: QueueProperties): void {
+    const { destination } = frame.address;
+    const passage = this.#options.agreement.inbound(peer, destination);
+    if (!passage.open) return this.#refuse(peer, frame, passage.detail);
+    const volatility = passage.connector.volatileDestinations === 'refuse' ? volatileSink(properties, frame.queue) : undefined;
+    const reason = properties.type === 'stream' ? 'it is a stream, which cannot be bridged' : volatility;
+    if (reason) return this.#refuse(peer, frame, `queue ${destination.name} on ${this.#options.cluster}: ${reason}`);
+    const sinkhole = this.#sinkholeOf(destination);
+    if (!sinkhole) return;
+    this.#refused.delete(refusalKey(peer, destination));
+    if (passage.static && !sinkhole.static) {
+      sinkhole.static = true;
+      sinkhole.machine.setRoom(roomOf(properties));
+      this.#run(sinkhole, sinkhole.machine.setStatic(this.#now()));
+    }
+    this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
+  }
+
+  #refuse(peer: string, frame: OpenFrame, reason: string): void {
+    const key = refusalKey(peer, frame.address.destination);
+    if (this.#refused.get(key) !== reason) this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
+    this.#refused.set(key, reason);
+    const { address, incarnation, epoch } = frame;
+    this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs: REFUSE_RETRY_MS });
+  }
+
+  /** A new incarnation of a source asks what of its predecessors is in doubt; it is told once no publish of theirs is under way. */
+  #collect(peer: string, frame: CollectFrame): void {
+    const { clock, cluster } = this.#options;
+    this.#collects.get(peer)?.timer?.();
+    const asked: { incarnation: number; timer: (() => void) | undefined } = { incarnation: frame.incarnation, timer: undefined };
+    this.#collects.set(peer, asked);
+    const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
+    for (const stream of streams()) stream.supersede(frame.incarnation);
+    const answer = (attempt: number): void => {
+      if (this.#collects.get(peer) !== asked) return;
+      if (attempt < 60 && streams().some((stream) => stream.undecided)) {
+        asked.timer = clock.wake(clock.now() + 50, () => answer(attempt + 1));
+        return;
+      }
+      for (const stream of streams()) {
+        const found = stream.inDoubt();
+        for (let i = 0; i < found.length; i += COLLECT_PER_FRAME) {
+          const part = found.slice(i, i + COLLECT_PER_FRAME);
+          const digests = new Uint8Array(part.length * DIGEST_BYTES);
+          const ids = new Uint8Array(part.length);
+          part.forEach(({ digest, hasId }, j) => {
+            digests.set(digest, j * DIGEST_BYTES);
+            ids[j] = hasId ? 1 : 0;
+          });
+          const items = [{ destination: stream.address.destination, digests, ids }];
+          this.#options.links.send(peer, { kind: 'collected', source: peer, sink: cluster, incarnation: frame.incarnation, complete: false, items });
+        }
+      }
+      this.#options.links.send(peer, { kind: 'collected', source: peer, sink: cluster, incarnation: frame.incarnation, complete: true, items: [] });
+    };
+    answer(0);
+  }
+
+  // ---- effects -----------------------------------------------------------------------------------------------------------
+
+  #sinkholeOf(destination: Destination): Sinkhole | undefined {
+    const key = destinationKey(destination);
+    let sinkhole = this.#sinkholes.get(key);
+    if (!sinkhole) {
+      const { agreement, cluster, incarnation } = this.#options;
+      const sizes = agreement.peers.flatMap((peer) => {
+        const passage = agreement.inbound(peer, destination);
+        if (passage.open) return [passage.entry.prefetchSize];
+        return passage.connector ? [passage.connector.prefetchSize] : [];
+      });
+      if (sizes.length === 0) return undefined;
+      sinkhole = { machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)), publishers: new Map(), static: false };
+      this.#sinkholes.set(key, sinkhole);
+      this.#run(sinkhole, sinkhole.machine.brokerUp(this.#brokerUp, this.#now()));
+    }
+    return sinkhole;
+  }
+
+  #run(sinkhole: Sinkhole, effects: readonly DestinationEffect[]): void {
+    for (const effect of effects) {
+      if (effect.do === 'probe') this.#probe(sinkhole);
+      else this.#streamEffect(sinkhole, effect.source, effect.effect);
+    }
+    this.#wakes.set(sinkhole, sinkhole.machine.nextWake());
+  }
+
+  #probe(sinkhole: Sinkhole): void {
+    const { broker, clock, log } = this.#options;
+    const { name } = sinkhole.machine.destination;
+    broker.sink.probe(name).then(
+      (found) => this.#run(sinkhole, sinkhole.machine.probed(found?.ready, clock.now())),
+      (thrown: unknown) => {
+        log.debug({ queue: name, reason: messageOf(thrown) }, 'probe failed');
+        this.#run(sinkhole, sinkhole.machine.probed(undefined, clock.now()));
+      },
+    );
+  }
+
+  #streamEffect(sinkhole: Sinkhole, source: string, effect: SinkEffect): void {
+    const { metrics, links } = this.#options;
+    const { destination } = sinkhole.machine;
+    switch (effect.do) {
+      case 'send':
+        links.send(source, effect.frame);
+        break;
+      case 'publish':
+        this.#publish(sinkhole, source, effect.messages);
+        break;
+      case 'count':
+        if (effect.what === 'delivered') metrics.delivered(sinkhole.machine.streams.get(source)?.connector ?? '', destination.name, source, effect.n);
+        break;
+      default:
+        throw new Error(`unexpected ${effect satisfies never}`);
+    }
+  }
+
+  #publish(sinkhole: Sinkhole, source: string, messages: readonly StreamMessage[]): void {
+    const { broker } = this.#options;
+    const stream = sinkhole.machine.streams.get(source);
+    const epoch = stream?.epoch;
+    if (!epoch) return;
+    const queue = sinkhole.machine.destination.name;
+    let current = sinkhole.publishers.get(source);
+    if (!current || current.epoch.incarnation !== epoch.incarnation || current.epoch.epoch !== epoch.epoch) {
+      current?.publisher.close();
+      const publisher = broker.sink.publisher(queue, {
+        outcome: (ids, outcome, detail) => {
+          if (outcome !== 'confirmed') this.#options.log.debug({ queue, source, outcome, detail, count: ids.length }, 'not confirmed');
+          this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
+        },
+      });
+      current = { epoch, publisher };
+      sinkhole.publishers.set(source, current);
+    }
+    const publications = [];
+    const rejected: { sequence: number; reason: string }[] = [];
+    for (const message of messages) {
+      const reason = broker.sink.unpublishable(message);
+      if (reason) rejected.push({ sequence: message.sequence, reason });
+      else publications.push({ id: message.sequence, exchange: '', routingKey: queue, properties: message.properties, body: message.body });
+    }
+    if (publications.length > 0) current.publisher.publish(publications);
+    for (const { sequence, reason } of rejected) this.#run(sinkhole, sinkhole.machine.rejected(source, sequence, reason, this.#now()));
+  }
+
+  // ---- stop and view -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes no more: credit goes back first, so that sources forward what they hold; resolves when all of it is stored and settled,
+   * and the demand is withdrawn.
+   */
+  async drain(deadline: number): Promise<void> {
+    this.#draining = true;
+    const { clock } = this.#options;
+    for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.drain(clock.now()));
+    while (clock.now() < deadline && [...this.#sinkholes.values()].some(({ machine }) => !machine.quiet)) {
+      await new Promise<void>((resolve) => clock.wake(clock.now() + 10, resolve));
+    }
+    this.#apply(this.#table.clear());
+  }
+
+  close(): void {
+    this.#wakes.clear();
+    for (const { publishers } of this.#sinkholes.values()) for (const { publisher } of publishers.values()) publisher.close();
+    for (const { timer } of this.#collects.values()) timer?.();
+  }
+
+  demandViews(): DemandView[] {
+    const { agreement, cluster } = this.#options;
+    return [...this.#table.all].map(({ queue, consumers }) => {
+      const destination: Destination = { kind: 'queue', name: queue };
+      const connectors = agreement.peers.flatMap((peer) => {
+        const passage = agreement.inbound(peer, destination);
+        return passage.open ? [passage.connector.name] : [];
+      });
+      const refusal = agreement.peers.map((peer) => this.#refused.get(refusalKey(peer, destination))).find((reason) => reason !== undefined);
+      return {
+        kind: 'queue' as const,
+        destination: queue,
+        cluster,
+        consumers,
+        unserved: refusal ? 'refused' : undefined,
+        detail: refusal,
+        connectors: [...new Set(connectors)],
+      };
+    });
+  }
+
+  streamViews(): StreamView[] {
+    return [...this.#sinkholes.values()].flatMap(({ machine }) =>
+      [...machine.streams.values()]
+        .filter((stream) => stream.epoch)
+        .map((stream) => ({
+          role: 'sink' as const,
+          peer: stream.address.source,
+          connector: stream.connector,
+          kind: stream.address.destination.kind,
+          destination: stream.address.destination.name,
+          state: stream.open ? 'flowing' : 'suspended',
+          blockedBy: this.#blockedBy(machine),
+          epoch: `${stream.epoch?.incarnation}.${stream.epoch?.epoch}`,
+          granted: stream.granted,
+          credit: stream.outstanding,
+          window: machine.window.window + machine.window.fill,
+          last: stream.received,
+          unsettled: stream.unsettled,
+          unsettledBytes: stream.unsettledBytes,
+          accepted: stream.counts.accepted,
+          released: stream.counts.released,
+          rejected: stream.counts.rejected,
+          returned: 0,
+          suppressed: 0,
+          missing: stream.missing,
+        })),
+    );
+  }
+
+  #blockedBy(machine: SinkDestination): string | undefined {
+    if (!this.#brokerUp) return 'the broker is not reachable';
+    const { capacity, ready, window, fill } = machine.window;
+    if (capacity === 0) return 'no consumer';
+    if (fill === 0 && ready >= window) return `the consumers are busy: ${ready} messages wait in the queue`;
+    return undefined;
+  }
+
+  #roomOf(queue: string): number {
+    return roomOf(this.#table.get(queue)?.properties ?? {});
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+}
+
+function refusalKey(peer: string, destination: Destination): string {
+  return `${peer}\u0000${destinationKey(destination)}`;
+}
+
+/** With overflow drop-head a queue never refuses, it throws away: the room under max-length bounds credit. */
+function roomOf({ maxLength }: QueueProperties): number {
+  return maxLength ?? Number.POSITIVE_INFINITY;
+}
+
+/** Why a queue at the sink is more perishable than the one at the source, or undefined. */
+export function volatileSink(sink: QueueProperties, source: QueueProperties): string | undefined {
+  if (source.durable === false && sink.durable === false) return undefined;
+  const advice = 'messages would be lost with it; set volatileDestinations: allow if that is meant';
+  if (sink.exclusive) return `it is exclusive, it goes with its connection and ${advice}`;
+  if (sink.autoDelete) return `it is auto-delete, it goes with its last consumer and ${advice}`;
+  if (sink.expires) return `it expires when unused, and ${advice}`;
+  if (sink.durable === false) return `it is not durable, a restart deletes it and ${advice}`;
+  return undefined;
+}
