@@ -21,6 +21,7 @@ export class Greeter {
   readonly #send: (bytes: Uint8Array) => void;
   readonly #listener: () => EndListener;
   #state: HandshakeState = { is: 'over' };
+  #outcome: 'open' | 'accepted' | 'refused' = 'open';
 
   constructor(around: Surroundings, send: (bytes: Uint8Array) => void, listener: () => EndListener) {
     this.#around = around;
@@ -28,9 +29,9 @@ export class Greeter {
     this.#listener = listener;
   }
 
-  /** No more greetings are expected: the peer was let in, or refused. */
-  get over(): boolean {
-    return this.#state.is === 'over';
+  /** How it ended: the peer was let in, or one side refused. */
+  get outcome(): 'open' | 'accepted' | 'refused' {
+    return this.#outcome;
   }
 
   /** This side dialled: says hello. */
@@ -63,12 +64,14 @@ export class Greeter {
           this.#send(effect.bytes);
           break;
         case 'accept':
+          this.#outcome = 'accepted';
           this.#listener().accepted(effect.peer, effect.version);
           break;
         case 'report-seen':
           this.#listener().seen(effect.peer, effect.incarnation);
           break;
         case 'refuse':
+          this.#outcome = 'refused';
           this.#listener().refused(effect.refusal, effect.by, effect.peer);
           break;
       }

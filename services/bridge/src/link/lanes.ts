@@ -55,10 +55,11 @@ export class Outgoing {
   #consumed = 0;
   #window = 0;
   #wanting = false;
+  #farewell: Buffer | undefined;
 
   /** True when there is something to write. */
   get pending(): boolean {
-    return this.#own.length > 0 || this.#lanes.control.length > 0 || this.#lanes.data.length > 0;
+    return this.#own.length > 0 || this.#farewell !== undefined || !this.#empty;
   }
 
   /** Queues a control frame; false when the connection is so far behind that it must not wait for it. */
@@ -101,11 +102,11 @@ export class Outgoing {
     this.#own.push(bytes);
   }
 
+  /** Says goodbye once everything else has gone. */
   goodbye(reason: string): void {
     const text = Buffer.from(reason).subarray(0, limits.reasonBytes);
-    const bytes = record(types.goodbye, text.length);
-    bytes.set(text, recordBytes);
-    this.#own.push(bytes);
+    this.#farewell = record(types.goodbye, text.length);
+    this.#farewell.set(text, recordBytes);
   }
 
   /**
@@ -135,7 +136,16 @@ export class Outgoing {
     this.#own.length = 0;
     total = this.#fill('control', parts, total);
     total = this.#fill('data', parts, total);
+    if (this.#farewell && this.#empty) {
+      parts.push(this.#farewell);
+      total += this.#farewell.length;
+      this.#farewell = undefined;
+    }
     return Buffer.concat(parts, total);
+  }
+
+  get #empty(): boolean {
+    return this.#lanes.control.length === 0 && this.#lanes.data.length === 0;
   }
 
   #want(): void {

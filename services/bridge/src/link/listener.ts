@@ -15,8 +15,16 @@ export interface ListenOptions {
 }
 
 export interface ListenerHandler {
-  /** A WebSocket was opened; `certified` judges the client's certificate, when one was asked for. */
-  connected(socket: WebSocket, raw: Socket, certified: ((identity: string) => boolean) | undefined): void;
+  /**
+   * A WebSocket was opened. `certified` judges the client's certificate, when one was asked for; `acquainted` is to be called
+   * when the handshake has let the peer in.
+   */
+  connected(
+    socket: WebSocket,
+    raw: Socket,
+    certified: ((identity: string) => boolean) | undefined,
+    acquainted: () => void,
+  ): void;
   master(): boolean;
 }
 
@@ -30,7 +38,6 @@ export class Listener {
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ ...socketOptions, noServer: true, clientTracking: false });
   readonly #open = new Set<Socket>();
-  /** How many connections are still strangers; the links layer counts them down. */
   #strangers = 0;
 
   constructor(options: ListenOptions, handler: ListenerHandler) {
@@ -84,11 +91,6 @@ export class Listener {
     });
   }
 
-  /** A connection is no longer a stranger: it was let in, or is gone. */
-  acquainted(): void {
-    this.#strangers--;
-  }
-
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on('error', () => socket.destroy());
     if (this.#strangers >= strangers) {
@@ -97,9 +99,20 @@ export class Listener {
     }
     this.#sockets.handleUpgrade(request, socket, head, (opened) => {
       this.#strangers++;
+      let strange = true;
+      const acquainted = () => {
+        if (strange) this.#strangers--;
+        strange = false;
+      };
+      opened.once('close', acquainted);
       const asked = this.#options.tls?.cert !== undefined && this.#options.tls.ca !== undefined;
       const certificate = asked ? (socket as TLSSocket).getPeerCertificate() : undefined;
-      this.#handler.connected(opened, socket, certificate && ((identity) => carries(certificate, identity)));
+      this.#handler.connected(
+        opened,
+        socket,
+        certificate && ((identity) => carries(certificate, identity)),
+        acquainted,
+      );
     });
   }
 

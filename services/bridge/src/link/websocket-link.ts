@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
 import type { Clock } from '@tombolo/kernel/clock';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { decodeFrame, encodeFrame, weightOf } from '@tombolo/wire/codec';
@@ -57,7 +58,7 @@ export class WebsocketLink implements LinkEnd {
       pong: (at) => this.#pong(at),
       goodbye: (reason) => {
         this.#sentence = `The peer closed the link: ${printable(reason)}`;
-        this.abort();
+        this.#end(1000);
       },
       granted: (consumed, window) => {
         if (this.#outgoing.granted(consumed, window)) this.#listener.writable();
@@ -73,8 +74,10 @@ export class WebsocketLink implements LinkEnd {
     });
     socket.on('close', (code, reason) => this.#closed(code, reason.toString()));
     const cancel = clock.wake(clock.now() + handshakeMs, () => {
-      if (!this.#greeter.over) this.#greeter.timedOut();
-      if (socket.readyState === WebSocket.CONNECTING) socket.terminate();
+      if (this.#greeter.outcome !== 'open') return;
+      if (socket.readyState === WebSocket.CONNECTING) return socket.terminate();
+      this.#greeter.timedOut();
+      this.#end(1008);
     });
     socket.once('close', cancel);
   }
@@ -98,15 +101,19 @@ export class WebsocketLink implements LinkEnd {
       ...target.tls,
       handshakeTimeout: handshakeMs,
       // An all-zero mask is left out by ws: masking protects proxies from scripts in browsers, not from bridges.
-      generateMask: (mask) => mask.fill(0),
-      checkServerIdentity: (host, certificate) => judgeServer(host, certificate, target.cluster, target.tlsIdentity),
-    } as ConstructorParameters<typeof WebSocket>[2]);
+      generateMask: (mask: Buffer) => mask.fill(0),
+      checkServerIdentity: (host: string, certificate: PeerCertificate) =>
+        judgeServer(host, certificate, target.cluster, target.tlsIdentity),
+    } as unknown as ConstructorParameters<typeof WebSocket>[2]);
     const link = new WebsocketLink(socket, addressOf(uri), undefined, around, clock, handshakeMs);
     socket.on('upgrade', (response) => {
       link.#raw = response.socket;
       response.socket.setNoDelay(true);
     });
-    socket.on('open', () => link.#greeter.dial(identity, target.cluster, target.attempt));
+    socket.on('open', () => {
+      link.#greeter.dial(identity, target.cluster, target.attempt);
+      if (link.#greeter.outcome === 'refused') link.#end(1008);
+    });
     return link;
   }
 
@@ -181,7 +188,7 @@ export class WebsocketLink implements LinkEnd {
   #message(bytes: Buffer, binary: boolean): void {
     try {
       if (!binary) throw new Fault('TOMBOLO_FRAME_INVALID', 'The peer sent text: it is not a Tombolo bridge.');
-      if (!this.#greeter.over) {
+      if (this.#greeter.outcome === 'open') {
         this.#greet(bytes);
       } else if (this.#open) {
         this.#incoming.batch(bytes, this.#handler);
@@ -196,18 +203,19 @@ export class WebsocketLink implements LinkEnd {
 
   #greet(bytes: Buffer): void {
     this.#greeter.received(bytes);
-    if (!this.#greeter.over) return;
-    // Refusals are sent and the connection closed by their side; an accepted peer gets its first grant.
-    if (this.#open) {
+    if (this.#greeter.outcome === 'refused') {
+      // A refusal of ours is on its way; the connection ends behind it.
+      this.#end(1008);
+    } else if (this.#greeter.outcome === 'accepted' && this.#open) {
       this.#outgoing.grant(0, this.#incoming.window);
       this.#schedule();
     }
   }
 
-  /** The handshake has refused: lets the refusal go, then closes. */
-  refuse(): void {
+  /** Closes in good order, and by force when the peer does not answer. */
+  #end(code: number): void {
     this.#open = false;
-    this.#socket.close(1008);
+    this.#socket.close(code);
     this.#clock.wake(this.#clock.now() + closeMs, () => this.#socket.terminate());
   }
 
@@ -250,7 +258,7 @@ export class WebsocketLink implements LinkEnd {
 
   /** One write for everything that is said within a turn of the event loop. */
   #schedule(): void {
-    if (this.#scheduled || !this.#greeter.over) return;
+    if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
