@@ -19,6 +19,8 @@ export interface RabbitNode {
   freshVhost(): Promise<string>;
   /** A request to the management API; returns the parsed answer. Rejects on any status from 400 on. */
   api(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Runs `rabbitmqctl` against the node; rejects when it fails. */
+  control(...args: readonly string[]): Promise<void>;
   /** Shuts the node down in good order and removes everything that belongs to it, epmd included. */
   stop(): Promise<void>;
   /** SIGKILL. The data stays, for `restart`. */
@@ -88,6 +90,7 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
     stdio: 'ignore',
   });
   const epmdGone = exitOf(epmd);
+  await awaitUntil('epmd listens', () => accepts(epmdPort));
   let script: ChildProcess | undefined;
   let gone: Promise<void> = Promise.resolve();
 
@@ -140,6 +143,14 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
     username: 'guest',
     password: 'guest',
     api,
+    control: (...args) =>
+      new Promise((resolve, reject) => {
+        const control = spawn('/usr/lib/rabbitmq/bin/rabbitmqctl', args, { env: environment, stdio: 'ignore' });
+        control.once('error', reject);
+        control.once('exit', (code) =>
+          code === 0 ? resolve() : reject(new Error(`rabbitmqctl ${args[0]}: exit ${code}`)),
+        );
+      }),
     async freshVhost() {
       const name = `test-${process.pid}-${++vhosts}`;
       await api('PUT', `/vhosts/${name}`);
