@@ -53,9 +53,11 @@ export class PublishLane {
       this.#refuseBacklog();
       return;
     }
+    let wasOpen = false;
     const channel: PublishChannel = new PublishChannel(connection, {
       log: this.#surroundings.log,
       opened: () => {
+        wasOpen = true;
         const backlog = this.#backlog;
         this.#backlog = [];
         if (backlog.length > 0) channel.publish(backlog);
@@ -65,7 +67,10 @@ export class PublishLane {
         if (this.#channel === channel) this.#channel = undefined;
         if (codeOf(error) === undefined || this.#connection !== connection) {
           tell(open, 'unknown', 'the connection to the broker was lost', this.#surroundings);
-          if (this.#connection === connection && this.#backlog.length > 0) this.#open();
+          if (this.#connection !== connection || this.#backlog.length === 0) return;
+          // A channel that cannot even be opened would be tried in a busy loop.
+          if (wasOpen) this.#open();
+          else this.#refuseBacklog();
           return;
         }
         this.#surroundings.log.warn(

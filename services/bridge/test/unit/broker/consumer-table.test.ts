@@ -1,0 +1,99 @@
+import { beforeEach, expect, test } from 'vitest';
+import { type ConsumerFact, ConsumerTable, type DemandChange } from '../../../src/broker/rabbitmq/consumer-table.ts';
+import { parseErlangArguments } from '../../../src/broker/rabbitmq/erlang-args.ts';
+
+const classic = { type: 'classic', durable: true };
+const queue = { name: 'q', properties: classic, ready: 3 };
+const consumer = (tag: string, more: Partial<ConsumerFact> = {}): ConsumerFact => ({
+  queue: 'q',
+  tag,
+  prefetch: 5,
+  ackRequired: true,
+  arguments: {},
+  ...more,
+});
+const demands = (changes: readonly DemandChange[]) =>
+  changes.flatMap((change) => (change.is === 'changed' ? [[change.demand.consumers, change.demand.capacity]] : []));
+
+let table: ConsumerTable;
+beforeEach(() => {
+  table = new ConsumerTable();
+  table.watch(() => true);
+  table.snapshot([queue], [], 0);
+});
+
+test('a snapshot that lags behind takes back nothing that an event told', () => {
+  expect(demands(table.consumerCreated(consumer('a', { channelPid: 'p1' }), 1_000))).toEqual([[1, 5]]);
+  expect(table.snapshot([queue], [], 2_000)).toEqual([]);
+  expect(demands(table.consumerDeleted('q', 'a', 'p1', 3_000))).toEqual([[0, 0]]);
+  expect(table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 4_000)).toEqual([]);
+  expect(table.snapshot([queue], [], 30_000)).toEqual([]);
+});
+
+test('an event that was missed is made up for by a later snapshot', () => {
+  table.consumerCreated(consumer('a', { channelPid: 'p1' }), 1_000);
+  expect(table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 5_000)).toEqual([]);
+  expect(demands(table.snapshot([queue], [], 6_000))).toEqual([[0, 0]]);
+});
+
+test('an event about a consumer that a snapshot has shown already counts it once', () => {
+  expect(demands(table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 1_000))).toEqual([[1, 5]]);
+  expect(table.consumerCreated(consumer('a', { channelPid: 'p1' }), 1_001)).toEqual([]);
+  expect(demands(table.channelClosed('p1', 2_000))).toEqual([[0, 0]]);
+});
+
+test('two consumers of one tag on two channels are two', () => {
+  table.consumerCreated(consumer('same', { channelPid: 'p1' }), 1_000);
+  expect(demands(table.consumerCreated(consumer('same', { channelPid: 'p2' }), 1_001))).toEqual([[2, 10]]);
+  const both = [consumer('same', { channelName: 'c1' }), consumer('same', { channelName: 'c2' })];
+  expect(table.snapshot([queue], both, 6_000)).toEqual([]);
+  expect(demands(table.snapshot([queue], both.slice(1), 20_000))).toEqual([[1, 5]]);
+});
+
+test('bridges, federation links and negative priorities are no demand; no limit is infinite', () => {
+  const none = [
+    consumer('tombolo.x.1'),
+    consumer('mine', { arguments: { 'x-tombolo-bridge': 'x' } }),
+    consumer('federation-link-up'),
+    consumer('low', { arguments: { 'x-priority': -1 } }),
+  ];
+  expect(table.snapshot([queue], none, 1_000)).toEqual([]);
+  expect(demands(table.consumerCreated(consumer('auto', { ackRequired: false, channelPid: 'p' }), 1_000))).toEqual([
+    [1, Number.POSITIVE_INFINITY],
+  ]);
+});
+
+test('a queue that is deleted and made again is told as both', () => {
+  table.consumerCreated(consumer('a', { channelPid: 'p1' }), 1_000);
+  expect(table.queueDeleted('q', 2_000)).toEqual([{ is: 'deleted', queue: 'q' }]);
+  expect(table.snapshot([queue], [], 2_500)).toEqual([]);
+  expect(table.queueCreated('q', classic, 3_000)).toEqual([{ is: 'created', queue: 'q', properties: classic }]);
+  expect(table.snapshot([], [], 3_500)).toEqual([]);
+  expect(table.snapshot([], [], 60_000)).toEqual([{ is: 'deleted', queue: 'q' }]);
+});
+
+test('other names are told as a difference', () => {
+  table.snapshot([queue, { ...queue, name: 'r' }], [consumer('a'), consumer('b', { queue: 'r' })], 1_000);
+  table.watch((name) => name === 'q');
+  expect(table.watch(() => true).map((change) => change.is)).toEqual(['created', 'changed']);
+});
+
+test('the arguments of events are read from printed Erlang', () => {
+  expect(
+    parseErlangArguments([
+      '{<<"x-priority">>,signedint,-10}',
+      '{<<"x-single-active-consumer">>,bool,true}',
+      '{<<"x-foo">>,longstr,<<"b,a\\"r">>}',
+      '{<<"bin">>,longstr,<<104,105>>}',
+      '{<<"t">>,table,[{<<"a">>,long,1}]}',
+      'nonsense',
+    ]),
+  ).toEqual({
+    'x-priority': -10,
+    'x-single-active-consumer': true,
+    'x-foo': 'b,a"r',
+    bin: 'hi',
+    t: '[{<<"a">>,long,1}]',
+  });
+  expect(parseErlangArguments(undefined)).toEqual({});
+});
