@@ -9,6 +9,7 @@ import type { Cluster, Topology } from '@tombolo/topology/topology';
 import { type Address, parseAddress } from '@tombolo/topology/units';
 import { Bridge } from './bridge.ts';
 import { type BridgeParts, Host, type HostedBridge } from './host.ts';
+import { LoopbackHub } from './link/loopback-link.ts';
 import { secretsOf } from './secrets.ts';
 import { createLog, type Log, logLevel } from './telemetry/log.ts';
 import { Redactor } from './telemetry/redactor.ts';
@@ -106,7 +107,8 @@ function hostOf(options: RunOptions, topology: Topology, redactor: Redactor, log
   log.info({ version, node: process.version, clusters, instance, config: options.configPath }, 'starting');
   for (const problem of topology.warnings) log.warn({ problem: renderProblem(problem) }, 'topology warning');
   const config = { hash: numberFrom(topology), timestampSeconds: Date.now() / 1000 };
-  const createBridge = (parts: BridgeParts): HostedBridge => new Bridge({ ...parts, random: Math.random });
+  const loopback = new LoopbackHub();
+  const createBridge = (parts: BridgeParts): HostedBridge => new Bridge({ ...parts, random: Math.random, loopback });
   return new Host({ topology, clusters, instance, version, log, redactor, clock: systemClock, config, createBridge });
 }
 

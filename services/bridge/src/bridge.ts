@@ -1,0 +1,342 @@
+import type { Clock } from '@tombolo/kernel/clock';
+import { Fault } from '@tombolo/kernel/fault';
+import type { Topology } from '@tombolo/topology/topology';
+import type { Frame } from '@tombolo/wire/frame';
+import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
+import type { BrokerState } from './broker/port.ts';
+import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
+import type { HostedBridge } from './host.ts';
+import { Links } from './link/links.ts';
+import type { LoopbackHub } from './link/loopback-link.ts';
+import { brokerConfig, linkPeers, linkTls } from './parts.ts';
+import { Agreement } from './routing/agreement.ts';
+import { DeadLetters } from './stream/dead-letters.ts';
+import type { LinkPort } from './stream/shell.ts';
+import { SinkHalf } from './stream/sink-half.ts';
+import { SourceHalf } from './stream/source-half.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+export interface BridgeOptions {
+  readonly topology: Topology;
+  readonly cluster: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The clusters of this process, linked without sockets. */
+  readonly loopback?: LoopbackHub;
+}
+
+/** What lives as long as this bridge is the master of its cluster. */
+interface Mastership {
+  readonly incarnation: number;
+  readonly source: SourceHalf;
+  readonly sink: SinkHalf;
+}
+
+const DIGEST_MS = 30_000;
+
+/**
+ * The bridge of one cluster: broker, links and the two halves of its streams, put together. It works while it is the master,
+ * and stands by otherwise.
+ */
+export class Bridge implements HostedBridge {
+  readonly #options: BridgeOptions;
+  readonly #agreement: Agreement;
+  readonly #broker: RabbitBroker;
+  readonly #links: Links;
+  #brokerState: BrokerState = { is: 'down', attempt: 0 };
+  #blocked: string | undefined;
+  #mastership: Mastership | undefined;
+  #linked = new Set<string>();
+  #incarnation = 0;
+  #stopping: Promise<void> | undefined;
+  #started = false;
+  #cancelDigest: () => void = () => {};
+
+  constructor(options: BridgeOptions) {
+    this.#options = options;
+    const { topology, cluster, instance, log, clock, random } = options;
+    const own = topology.clusters[cluster];
+    if (!own?.broker) throw new Fault('TOMBOLO_USAGE', `The topology does not say where the broker of ${cluster} is.`);
+    if (own.broker.type !== 'rabbitmq') {
+      throw new Fault('TOMBOLO_USAGE', `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`);
+    }
+    this.#agreement = new Agreement(topology, cluster);
+    const surroundings = { clock, random, log };
+    this.#broker = new RabbitBroker(
+      brokerConfig(own, instance),
+      { stateChanged: (state) => this.#brokerChanged(state), blocked: (reason) => this.#blockedChanged(reason) },
+      surroundings,
+    );
+    const tls = linkTls(own.bridge.tls);
+    this.#links = new Links({
+      network: topology.network,
+      cluster,
+      instance,
+      incarnation: () => this.#incarnation,
+      seenIncarnation: () => 0, // the links remember whom they met, which is all that this process knows
+      onPeerSawIncarnation: (_peer, incarnation) => this.#peersSaw(incarnation),
+      ...(own.bridge.listen && { listen: { ...own.bridge.listen, ...(tls && { tls }) } }),
+      ...(tls && { tls }),
+      ...(options.loopback && { loopback: options.loopback }),
+      peers: linkPeers(topology, cluster, this.#agreement.peers),
+      accepting: () => (this.#mastership && !this.#stopping ? 'master' : 'standby'),
+      clock,
+      random,
+      log,
+      listener: {
+        up: (peer) => this.#linkUp(peer),
+        down: (peer) => this.#linkDown(peer),
+        frame: (peer, frame, _bytes, consumed) => this.#frame(peer, frame, consumed),
+        writable: (peer) => this.#mastership?.source.writable(peer),
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#started = true;
+    await this.#links.start();
+    this.#broker.demand.watch(
+      { matches: (queue) => this.#agreement.concerns(queue), exact: this.#agreement.exactQueues() },
+      {
+        changed: (demand) => {
+          this.#mastership?.sink.demand(demand);
+          this.#mastership?.source.localConsumers(demand.queue, demand.consumers);
+        },
+        deleted: (queue) => {
+          this.#mastership?.sink.queueDeleted(queue);
+          this.#mastership?.source.queueDeleted(queue);
+        },
+        created: (queue, properties) => this.#mastership?.source.queueCreated(queue, properties),
+        visible: () => {},
+      },
+    );
+    this.#broker.start();
+    this.#digestLater();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  pause(connector: string): void {
+    this.#agreement.setPaused(connector, true);
+    this.#permissionsChanged();
+  }
+
+  resume(connector: string): void {
+    this.#agreement.setPaused(connector, false);
+    this.#permissionsChanged();
+  }
+
+  // ---- the broker ----------------------------------------------------------------------------------------------------------
+
+  #brokerChanged(state: BrokerState): void {
+    this.#brokerState = state;
+    switch (state.is) {
+      case 'master':
+        if (!this.#mastership) this.#becomeMaster();
+        this.#mastership?.sink.brokerUp(this.#blocked === undefined);
+        this.#mastership?.source.brokerUp(true);
+        break;
+      case 'standby':
+        this.#resign(`another bridge is master: ${state.reason}`);
+        break;
+      case 'down':
+      case 'connecting':
+        this.#mastership?.sink.brokerUp(false);
+        this.#mastership?.source.brokerUp(false);
+        break;
+      default:
+        throw new Error(`unexpected ${state satisfies never}`);
+    }
+  }
+
+  /** An alarm: the broker does not read what we publish. Nothing more is published, so memory does not fill; credit runs out. */
+  #blockedChanged(reason: string | undefined): void {
+    this.#blocked = reason;
+    for (const peer of this.#agreement.peers) this.#options.metrics.linkBlocked(peer, 'broker_alarm', reason !== undefined);
+    if (this.#brokerState.is === 'master') this.#mastership?.sink.brokerUp(reason === undefined);
+  }
+
+  #becomeMaster(): void {
+    if (this.#stopping) return;
+    const { cluster, metrics, log, clock, topology } = this.#options;
+    // Milliseconds since 1970 order incarnations across replicas; peers that saw a higher one correct a clock that went back.
+    this.#incarnation = Math.max(Date.now(), this.#incarnation + 1);
+    const incarnation = this.#incarnation;
+    const links: LinkPort = {
+      send: (peer, frame) => this.#links.send(peer, frame),
+      sendData: (peer, frame) => this.#links.sendData(peer, frame),
+    };
+    const settings = topology.clusters[cluster]!.bridge;
+    const half = { cluster, incarnation, agreement: this.#agreement, links, metrics, log, clock, broker: this.#broker };
+    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters.queue, metrics);
+    this.#mastership = {
+      incarnation,
+      sink: new SinkHalf(half),
+      source: new SourceHalf({ ...half, deadLetters, inFlightBytes: settings.inFlightBytes }),
+    };
+    log.info({ incarnation }, 'master');
+    this.#links.roleChanged();
+    this.#broker.demand.refresh();
+  }
+
+  #resign(reason: string): void {
+    const mastership = this.#mastership;
+    if (!mastership) return;
+    this.#mastership = undefined;
+    mastership.source.close();
+    mastership.sink.close();
+    this.#linked.clear();
+    this.#options.log.warn({ reason }, 'no longer master');
+    this.#links.roleChanged();
+  }
+
+  /** A peer has seen a later incarnation of this cluster than ours: a clock went back. Ours must be higher. */
+  #peersSaw(incarnation: number): void {
+    if (incarnation <= this.#incarnation) return;
+    this.#incarnation = incarnation;
+    if (!this.#mastership) return;
+    this.#resign('a peer knows a later incarnation of this cluster');
+    this.#becomeMaster();
+    this.#mastership && this.#brokerChanged(this.#brokerState);
+  }
+
+  // ---- links -----------------------------------------------------------------------------------------------------------------
+
+  #linkUp(peer: string): void {
+    this.#linked.add(peer);
+    this.#links.send(peer, this.#agreement.frameFor(peer));
+    this.#mastership?.sink.linkUp(peer);
+    this.#mastership?.source.linkUp(peer);
+  }
+
+  #linkDown(peer: string): void {
+    if (!this.#linked.delete(peer)) return;
+    this.#agreement.linkLost(peer);
+    this.#mastership?.sink.linkLost(peer);
+    this.#mastership?.source.linkLost(peer);
+  }
+
+  #frame(peer: string, frame: Frame, consumed: () => void): void {
+    if (frame.kind === 'connectors') {
+      this.#agreement.heard(peer, frame);
+      this.#mastership?.source.reconsider();
+    } else if (isForSink(frame)) this.#mastership?.sink.frame(peer, frame);
+    else this.#mastership?.source.frame(peer, frame);
+    consumed();
+  }
+
+  #permissionsChanged(): void {
+    for (const peer of this.#linked) this.#links.send(peer, this.#agreement.frameFor(peer));
+    this.#mastership?.sink.reconsider();
+    this.#mastership?.source.reconsider();
+  }
+
+  #digestLater(): void {
+    const { clock } = this.#options;
+    this.#cancelDigest = clock.wake(clock.now() + DIGEST_MS, () => {
+      this.#mastership?.sink.digest();
+      this.#digestLater();
+    });
+  }
+
+  // ---- stop --------------------------------------------------------------------------------------------------------------------
+
+  async #stop(): Promise<void> {
+    const { clock, cluster, topology } = this.#options;
+    const deadline = clock.now() + topology.clusters[cluster]!.bridge.drainTimeoutMs;
+    const mastership = this.#mastership;
+    if (mastership) {
+      await Promise.all([mastership.sink.drain(deadline), mastership.source.drain(deadline)]);
+      mastership.source.close();
+      mastership.sink.close();
+    }
+    this.#mastership = undefined;
+    this.#cancelDigest();
+    await this.#links.stop('goodbye');
+    await this.#broker.stop();
+  }
+
+  // ---- view --------------------------------------------------------------------------------------------------------------------
+
+  view(): BridgeView {
+    const { topology, cluster, instance, version } = this.#options;
+    const mastership = this.#mastership;
+    const state = this.#brokerState;
+    return {
+      network: topology.network,
+      cluster,
+      instance,
+      version,
+      role: mastership ? 'master' : 'standby',
+      roleReason: state.is === 'standby' ? state.reason : undefined,
+      draining: this.#stopping !== undefined,
+      incarnation: this.#incarnation,
+      broker: this.#brokerView(),
+      links: this.#links.views(),
+      connectors: this.#connectorViews(),
+      demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
+      streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
+      notes: topology.warnings.map(({ message }) => message),
+    };
+  }
+
+  #brokerView(): BrokerView {
+    const state = this.#brokerState;
+    const up = state.is === 'master' || state.is === 'standby';
+    const fault = state.is === 'down' ? state.fault : undefined;
+    return {
+      type: 'rabbitmq',
+      up,
+      state: state.is,
+      address: state.is === 'down' ? undefined : state.uri,
+      product: state.is === 'master' ? state.product : undefined,
+      reason: fault?.message ?? (state.is === 'down' && this.#started ? 'not connected yet' : undefined),
+      blocked: this.#blocked,
+      demandMethod: this.#broker.demand.method,
+    };
+  }
+
+  #connectorViews(): ConnectorView[] {
+    const { cluster, topology } = this.#options;
+    return topology.connectors
+      .filter(({ from, to }) => from === cluster || to === cluster)
+      .map((connector) => {
+        const { name, from, to, duplex } = connector;
+        const peer = from === cluster ? to : from;
+        const base = { name, from, to, duplex, peer };
+        if (this.#agreement.paused(connector)) return { ...base, state: 'paused' as const, reason: 'paused by an operator or the file' };
+        if (!this.#linked.has(peer)) return { ...base, state: 'down' as const, reason: `no link to ${peer}` };
+        if (!this.#agreement.agreed({ connector, from, to })) {
+          return { ...base, state: 'pending' as const, reason: `not in the file of ${peer} yet` };
+        }
+        return { ...base, state: 'up' as const, reason: undefined };
+      });
+  }
+}
+
+type SinkFrame = Extract<
+  Frame,
+  { kind: 'open' | 'messages' | 'state' | 'closed' | 'collect' | 'forget' | 'snapshot-request' }
+>;
+const sinkKinds: ReadonlySet<Frame['kind']> = new Set<SinkFrame['kind']>([
+  'open',
+  'messages',
+  'state',
+  'closed',
+  'collect',
+  'forget',
+  'snapshot-request',
+]);
+
+/** Frames that the sink's half of the receiver is meant to read. */
+function isForSink(frame: Frame): frame is SinkFrame {
+  return sinkKinds.has(frame.kind);
+}
