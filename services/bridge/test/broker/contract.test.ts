@@ -4,7 +4,11 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { openMemoryWorld } from './memory-world.ts';
 import { openRabbitWorld } from './rabbit-world.ts';
 
-brokerContract({ name: 'memory', open: openMemoryWorld });
+brokerContract({
+  name: 'memory',
+  open: openMemoryWorld,
+  poison: { properties: Buffer.of(0, 0), body: Buffer.from('poison') },
+});
 
 describe.skipIf(rabbitMissing())('RabbitMQ', () => {
   let node: RabbitNode;
@@ -19,7 +23,7 @@ describe.skipIf(rabbitMissing())('RabbitMQ', () => {
     // The property user-id, which is not the connection's: 406.
     poison: {
       properties: Buffer.concat([Buffer.of(0x10, 0x10, 2, 7), Buffer.from('someone')]),
-      body: Buffer.from('m3'),
+      body: Buffer.from('poison'),
     },
   });
 });

@@ -8,6 +8,7 @@ import type { BrokerState } from '../../src/broker/port.ts';
 export async function openMemoryWorld(): Promise<ContractWorld> {
   const clock = new ManualClock();
   const server = new MemoryServer(clock);
+  server.poison = (body) => (Buffer.from(body).toString() === 'poison' ? 'PRECONDITION_FAILED' : undefined);
   return {
     adapter() {
       const states: BrokerState[] = [];

@@ -185,7 +185,9 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     broker = new RabbitBroker(
       world.config,
       {
-        stateChanged: (state) => void (master = state.is === 'master'),
+        stateChanged: (state) => {
+          master = state.is === 'master';
+        },
         blocked: (reason) => void blocked.push(reason),
       },
       { clock: systemClock, random: Math.random, log: world.log },
@@ -218,7 +220,9 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
         changed: (demand) => demands.set(demand.queue, demand),
         created: () => {},
         deleted: () => {},
-        visible: (now) => void (visible = now),
+        visible: (now) => {
+          visible = now;
+        },
       },
     );
     await awaitUntil('it sees', () => visible && broker.demand.method === 'management API + events');
@@ -323,7 +327,12 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     let now: BrokerState | undefined;
     broker = new RabbitBroker(
       { ...world.config, uris: [{ ...uri, port: 1 }, { ...uri, port: 2 }, uri] },
-      { stateChanged: (state) => void (now = state), blocked: () => {} },
+      {
+        stateChanged: (state) => {
+          now = state;
+        },
+        blocked: () => {},
+      },
       { clock: systemClock, random: Math.random, log: world.log },
     );
     const from = performance.now();

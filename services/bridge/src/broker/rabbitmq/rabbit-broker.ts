@@ -228,12 +228,21 @@ export class RabbitBroker implements Broker {
   #blocked(reason: string | undefined): void {
     if (reason === undefined && !this.#isBlocked) return;
     this.#isBlocked = reason !== undefined;
-    this.#listener.blocked(reason);
+    this.#guard(() => this.#listener.blocked(reason));
   }
 
   #tell(state: ConnectionState): void {
     const told = this.#told(state);
-    if (told) this.#listener.stateChanged(told);
+    if (told) this.#guard(() => this.#listener.stateChanged(told));
+  }
+
+  /** A listener that throws must not end the connection it is called from. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#surroundings.log.error({ err: error }, 'a broker listener threw');
+    }
   }
 
   #told(state: ConnectionState): BrokerState | undefined {
