@@ -4,16 +4,18 @@ import type { Hello, RefusalReason } from '@tombolo/wire/greeting';
 /*
  * The link to one peer.
  *
- *              started (1)            proved (2)             established
- *   ┌──────┐ ─────────────▶ ┌─────────┐ ────────▶ ┌──────────┐ ────────▶ ┌────┐
- *   │ idle │                │ dialing │           │ greeting │           │ up │◀─┐ accepted (4)
- *   └──────┘ ◀─ resigned ── └─────────┘           └──────────┘           └────┘──┘
- *      │ ▲        (any)      ▲      │ failed, refused, woke │             │   │ stop
- *      │ │                   │ woke ▼      (3)              ▼    lost,    │   ▼
- *      │ │                   │ ┌─────────┐ ◀─────────────────── silent (5)│ ┌──────────┐  closed, woke  ┌─────────┐
- *      │ └── does not dial ──┴─│ backoff │ ◀────────────────────────────┘ │ │ draining │ ─────────────▶ │ stopped │
- *      │                       └─────────┘                                └ └──────────┘                └─────────┘
- *      └───────────── accepted (4), from idle, dialing, greeting, backoff ──▶ up        stop from anywhere else ─▶
+ *   ┌──────┐ started (1) ┌─────────┐ proved (2) ┌──────────┐ established  ┌────┐   stop   ┌──────────┐ lost, woke ┌─────────┐
+ *   │ idle │────────────▶│ dialing │───────────▶│ greeting │─────────────▶│ up │─────────▶│ draining │───────────▶│ stopped │
+ *   └──────┘             └─────────┘            └──────────┘              └────┘          └──────────┘            └─────────┘
+ *                           ▲   │ failed, refused,  │                       │
+ *                      woke │   │ lost, woke (3)    │      lost, silent (5) │
+ *                           │   ▼                   ▼                       ▼
+ *                        ┌─────────────────────────────────────────────────────┐
+ *                        │                       backoff                       │
+ *                        └─────────────────────────────────────────────────────┘
+ *
+ *   idle, dialing, greeting, backoff, up ── accepted (4) ──▶ up          any but draining, stopped ── resigned ──▶ idle
+ *   idle, dialing, greeting, backoff ── stop ──▶ stopped                 up, which this side does not dial ── lost ──▶ idle
  *
  * (1) only when this side dials; else it waits in idle for the peer.
  * (2) the peer said hello and this side has proved itself: from here on the peer may already count the link as up.
@@ -80,8 +82,6 @@ export type LinkEvent =
   | { readonly is: 'resigned'; readonly reason: string }
   /** The file says now how many addresses there are. */
   | { readonly is: 'addressed'; readonly addresses: number }
-  /** There is reason to believe that dialling would succeed now. */
-  | { readonly is: 'nudged' }
   | { readonly is: 'proved'; readonly epoch: number }
   | { readonly is: 'established'; readonly epoch: number; readonly peer: Counterpart }
   | { readonly is: 'accepted'; readonly peer: Counterpart }
@@ -134,8 +134,6 @@ export function step(
       return resign(state, event.reason);
     case 'addressed':
       return readdress(state, event.addresses, now, policy);
-    case 'nudged':
-      return state.is === 'backoff' ? redial(state.memory, now, policy) : [state, []];
     case 'proved':
       if (state.is !== 'dialing' || state.epoch !== event.epoch) return [state, []];
       return [{ ...state, is: 'greeting' }, []];

@@ -122,11 +122,13 @@ export class PeerLink {
   }
 
   control(frame: ControlFrame): boolean {
-    return this.up && this.#end !== undefined && this.#end.end.control(frame);
+    if (!this.up) return false;
+    return this.#end?.end.control(frame) ?? false;
   }
 
   data(frame: MessagesFrame): boolean {
-    return this.up && this.#end !== undefined && this.#end.end.data(frame);
+    if (!this.up) return false;
+    return this.#end?.end.data(frame) ?? false;
   }
 
   /** Whether a proved connection of the peer may become the link. */
