@@ -1,0 +1,23 @@
+# Each target works as the only command on a fresh Debian machine with Node.js 20.19 or newer.
+.PHONY: setup build check test sim demo clean
+.DEFAULT_GOAL := build
+
+setup: ## what is missing: Debian's RabbitMQ and Redis, node modules, the build
+	@infra/tools/setup.sh
+
+build: setup
+
+check: setup ## format, lint, the rules of who may import whom, types
+	npm run --silent check
+
+test: setup ## every test, real brokers included
+	@infra/tools/test.sh
+
+sim: setup ## the simulation with many more seeds than in `make test`
+	TOMBOLO_SEEDS=$${TOMBOLO_SEEDS:-1000} npx vitest run services/bridge/test/simulation
+
+demo: setup ## two brokers, two bridges, and messages that cross on demand; KEEP=1 stays up until Ctrl-C
+	@infra/tools/scratch.sh --keep-on-failure node infra/demo/demo.mjs
+
+clean: ## what was built, and the node modules
+	rm -rf node_modules .cache coverage shared/*/dist services/*/dist

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs every test, then says in one plain line how many passed, failed and were skipped. Arguments go to the test runner.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+report=.cache/test-report.json
+mkdir -p .cache
+rm -f "$report"
+code=0
+infra/tools/scratch.sh node node_modules/vitest/vitest.mjs run \
+  --reporter=default --reporter=json --outputFile.json="$report" "$@" || code=$?
+node infra/tools/count-tests.mjs "$report" "$code"
+exit "$code"
