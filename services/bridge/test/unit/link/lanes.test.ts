@@ -12,10 +12,10 @@ const frameOf = (length: number, fill = 7) => Buffer.alloc(length, fill);
 
 describe('the lanes of a link', () => {
   it('deliver every frame whole and in the order of its lane', () => {
-    const length = fc.oneof(fc.nat(300), fc.integer({ min: 60_000, max: 200_000 }));
+    const length = fc.oneof(fc.nat(300), fc.integer({ min: 60_000, max: 140_000 }));
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.constantFrom<Lane>('control', 'data'), length, fc.boolean()), { maxLength: 30 }),
+        fc.array(fc.tuple(fc.constantFrom<Lane>('control', 'data'), length, fc.boolean()), { maxLength: 12 }),
         (plan) => {
           const outgoing = new Outgoing();
           const incoming = new Incoming();
@@ -40,11 +40,13 @@ describe('the lanes of a link', () => {
             if (flush) pump();
           }
           while (pump());
-          for (const lane of ['control', 'data'] as const)
-            expect(Buffer.concat(got[lane])).toEqual(Buffer.concat(sent[lane]));
+          for (const lane of ['control', 'data'] as const) {
+            expect(got[lane].length).toBe(sent[lane].length);
+            expect(got[lane].every((bytes, i) => bytes.equals(sent[lane][i]!))).toBe(true);
+          }
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 200 },
     );
   });
 
