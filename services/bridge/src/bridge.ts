@@ -1,9 +1,9 @@
 import type { Clock } from '@tombolo/kernel/clock';
 import { Fault } from '@tombolo/kernel/fault';
 import type { Topology } from '@tombolo/topology/topology';
-import type { Frame } from '@tombolo/wire/frame';
+import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
-import type { BrokerState } from './broker/port.ts';
+import type { BrokerState, QueueDemand } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
 import type { HostedBridge } from './host.ts';
 import { Links } from './link/links.ts';
@@ -51,6 +51,10 @@ export class Bridge implements HostedBridge {
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
   #blocked: string | undefined;
   #mastership: Mastership | undefined;
+  /** What the broker has, as far as it was told: it is watched before this bridge is the master. */
+  readonly #demands = new Map<string, QueueDemand>();
+  readonly #queues = new Map<string, QueueProperties>();
+  #visible = false;
   #linked = new Set<string>();
   #incarnation = 0;
   #stopping: Promise<void> | undefined;
@@ -104,15 +108,25 @@ export class Bridge implements HostedBridge {
       { matches: (queue) => this.#agreement.concerns(queue), exact: this.#agreement.exactQueues() },
       {
         changed: (demand) => {
+          if (demand.consumers === 0) this.#demands.delete(demand.queue);
+          else this.#demands.set(demand.queue, demand);
           this.#mastership?.sink.demand(demand);
           this.#mastership?.source.localConsumers(demand.queue, demand.consumers);
         },
         deleted: (queue) => {
+          this.#demands.delete(queue);
+          this.#queues.delete(queue);
           this.#mastership?.sink.queueDeleted(queue);
           this.#mastership?.source.queueDeleted(queue);
         },
-        created: (queue, properties) => this.#mastership?.source.queueCreated(queue, properties),
-        visible: () => {},
+        created: (queue, properties) => {
+          this.#queues.set(queue, properties);
+          this.#mastership?.source.queueCreated(queue, properties);
+        },
+        visible: (visible) => {
+          this.#visible = visible;
+          this.#mastership?.sink.visible(visible);
+        },
       },
     );
     this.#broker.start();
@@ -182,9 +196,15 @@ export class Bridge implements HostedBridge {
       sink: new SinkHalf(half),
       source: new SourceHalf({ ...half, deadLetters, inFlightBytes: settings.inFlightBytes }),
     };
+    const { sink, source } = this.#mastership;
+    for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
+    for (const demand of this.#demands.values()) {
+      sink.demand(demand);
+      source.localConsumers(demand.queue, demand.consumers);
+    }
+    sink.visible(this.#visible);
     log.info({ incarnation }, 'master');
     this.#links.roleChanged();
-    this.#broker.demand.refresh();
   }
 
   #resign(reason: string): void {

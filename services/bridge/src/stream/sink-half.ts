@@ -12,6 +12,7 @@ import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 
 const LEASE_MS = 90_000;
 const REFUSE_RETRY_MS = 5_000;
+const BLIND_RETRY_MS = 250;
 const COLLECT_PER_FRAME = 2_000;
 
 /** The queue of one destination, with the publishers of its streams. */
@@ -33,6 +34,7 @@ export class SinkHalf {
   #collects = new Map<string, { incarnation: number; timer: (() => void) | undefined }>();
   #wakes: Wakes<Sinkhole | 'demand'>;
   #brokerUp = false;
+  #visible = false;
   #draining = false;
 
   constructor(options: HalfOptions & { readonly broker: Broker }) {
@@ -56,6 +58,15 @@ export class SinkHalf {
 
   queueDeleted(queue: string): void {
     this.#apply(this.#table.deleted(queue));
+  }
+
+  /** The own broker's consumers are known; while they are not, what was told stands, and nothing new is said. */
+  visible(visible: boolean): void {
+    if (visible && !this.#visible) {
+      this.#visible = true;
+      for (const peer of this.#options.agreement.peers) this.#snapshot(peer);
+    }
+    this.#visible = visible;
   }
 
   brokerUp(up: boolean): void {
@@ -132,6 +143,7 @@ export class SinkHalf {
 
   /** Everything that this peer should know, in one go. */
   #snapshot(peer: string): void {
+    if (!this.#visible) return;
     const { links, incarnation } = this.#options;
     links.send(peer, { kind: 'snapshot-begin', incarnation });
     for (const { queue } of this.#table.all) this.#advertise(peer, queue);
@@ -141,6 +153,7 @@ export class SinkHalf {
   /** Repeats what was said in short, so that a peer that missed something asks again. */
   digest(): void {
     const { agreement, incarnation, links } = this.#options;
+    if (!this.#visible) return;
     for (const peer of agreement.peers) {
       const digest = new Digest();
       for (const { queue, version } of this.#table.all) {
@@ -203,7 +216,13 @@ export class SinkHalf {
     if (!passage.open) return this.#refuse(peer, frame, passage.detail);
     if (this.#draining) return this.#refuse(peer, frame, `the bridge of ${this.#options.cluster} is draining`);
     const demand = this.#table.get(destination.name);
-    if (!passage.static && !demand) return this.#refuse(peer, frame, `${this.#options.cluster} has no consumer of it any more`);
+    if (!passage.static && !demand) {
+      const { cluster } = this.#options;
+      if (!this.#visible) return this.#refuse(peer, frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
+      // Without a consumer there is no credit, but what was sent before still has to be told apart: stored, or not.
+      if (frame.last > frame.settledThrough) return this.#admit(peer, frame, {});
+      return this.#refuse(peer, frame, `${cluster} has no consumer of it any more`);
+    }
     if (demand && !passage.static) return this.#admit(peer, frame, demand.properties);
     this.#inspectStatic(peer, frame, passage.connector.createDestinations).catch((thrown: unknown) => {
       this.#refuse(peer, frame, messageOf(thrown));
@@ -242,12 +261,12 @@ export class SinkHalf {
     this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
   }
 
-  #refuse(peer: string, frame: OpenFrame, reason: string): void {
+  #refuse(peer: string, frame: OpenFrame, reason: string, retryAfterMs = REFUSE_RETRY_MS): void {
     const key = refusalKey(peer, frame.address.destination);
     if (this.#refused.get(key) !== reason) this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
     this.#refused.set(key, reason);
     const { address, incarnation, epoch } = frame;
-    this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs: REFUSE_RETRY_MS });
+    this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
   }
 
   /** A new incarnation of a source asks what of its predecessors is in doubt; it is told once no publish of theirs is under way. */

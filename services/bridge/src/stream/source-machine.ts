@@ -234,6 +234,7 @@ export class SourceStream {
       else if (entry.status === 'sent' || entry.status === 'released' || entry.status === 'queued') {
         // A message whose delivery died is in its queue again and will come by itself.
         if (!entry.token) this.#forgetOrphan(entry);
+        else if (this.#phase.is === 'finishing' && !this.#phase.forward) this.#giveBack(entry, 'withdrawn');
         else this.#again(entry, anew);
       }
     }
@@ -476,7 +477,8 @@ export class SourceStream {
       this.#granted = Math.min(this.#granted, this.taken);
       this.#stopConsuming();
       this.#returnUnsent('withdrawn');
-      for (const sequence of this.#released) this.#giveBack(this.#entry(sequence)!, 'withdrawn');
+      for (const sequence of [...this.#released, ...this.#resend]) this.#giveBack(this.#entry(sequence)!, 'withdrawn');
+      this.#resend = [];
       if (!this.#linked && this.#unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
       this.#advance();
       this.#settleDown(now);
