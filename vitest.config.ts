@@ -1,16 +1,38 @@
 import { defineConfig } from 'vitest/config';
 
 const conditions = ['source'];
+const endToEnd = 'services/bridge/test/e2e/**/*.test.ts';
 
-/** Tests run on the TypeScript sources of all packages; nothing has to be built first. */
+/**
+ * Tests run on the TypeScript sources of all packages; nothing has to be built first. The end-to-end tests alone run the
+ * command as users do, and so what `npm run build` made.
+ */
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['shared/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Real brokers share two cores: files run one after the other, so that a test's broker is not starved.
     fileParallelism: false,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'parts',
+          include: ['shared/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts'],
+          exclude: [endToEnd],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'end to end',
+          include: [endToEnd],
+          // Two nodes for all files of a run; a test has virtual hosts of its own.
+          globalSetup: ['services/bridge/test/e2e/nodes.ts'],
+        },
+      },
+    ],
   },
 });

@@ -67,7 +67,10 @@ export class Bridge implements HostedBridge {
     const own = topology.clusters[cluster];
     if (!own?.broker) throw new Fault('TOMBOLO_USAGE', `The topology does not say where the broker of ${cluster} is.`);
     if (own.broker.type !== 'rabbitmq') {
-      throw new Fault('TOMBOLO_USAGE', `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`);
+      throw new Fault(
+        'TOMBOLO_USAGE',
+        `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`,
+      );
     }
     this.#agreement = new Agreement(topology, cluster);
     const surroundings = { clock, random, log };
@@ -174,7 +177,8 @@ export class Bridge implements HostedBridge {
   /** An alarm: the broker does not read what we publish. Nothing more is published, so memory does not fill; credit runs out. */
   #blockedChanged(reason: string | undefined): void {
     this.#blocked = reason;
-    for (const peer of this.#agreement.peers) this.#options.metrics.linkBlocked(peer, 'broker_alarm', reason !== undefined);
+    for (const peer of this.#agreement.peers)
+      this.#options.metrics.linkBlocked(peer, 'broker_alarm', reason !== undefined);
     if (this.#brokerState.is === 'master') this.#mastership?.sink.brokerUp(reason === undefined);
   }
 
@@ -332,7 +336,8 @@ export class Bridge implements HostedBridge {
         const { name, from, to, duplex } = connector;
         const peer = from === cluster ? to : from;
         const base = { name, from, to, duplex, peer };
-        if (this.#agreement.paused(connector)) return { ...base, state: 'paused' as const, reason: 'paused by an operator or the file' };
+        if (this.#agreement.paused(connector))
+          return { ...base, state: 'paused' as const, reason: 'paused by an operator or the file' };
         if (!this.#linked.has(peer)) return { ...base, state: 'down' as const, reason: `no link to ${peer}` };
         if (!this.#agreement.agreed({ connector, from, to })) {
           return { ...base, state: 'pending' as const, reason: `not in the file of ${peer} yet` };

@@ -32,7 +32,12 @@ export function brokerConfig({ name, broker }: Cluster, instance: string): Rabbi
     uris: broker.uris.map((uri) => {
       const { protocol, hostname, port } = new URL(uri);
       const secure = protocol === 'amqps:';
-      return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (secure ? 5671 : 5672), vhost, tls: secure };
+      return {
+        host: hostname.replace(/^\[|\]$/g, ''),
+        port: Number(port) || (secure ? 5671 : 5672),
+        vhost,
+        tls: secure,
+      };
     }),
     username,
     password,

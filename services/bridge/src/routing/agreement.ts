@@ -1,10 +1,15 @@
-import { directedConnectors, exactQueues, type DirectedConnector, selects } from '@tombolo/topology/filter';
+import { type DirectedConnector, directedConnectors, exactQueues, selects } from '@tombolo/topology/filter';
 import type { Connector, Inclusion, Topology } from '@tombolo/topology/topology';
 import type { ConnectorsFrame, Destination } from '@tombolo/wire/frame';
 
 export type Passage =
   | { readonly open: true; readonly connector: Connector; readonly entry: Inclusion; readonly static: boolean }
-  | { readonly open: false; readonly connector: Connector | undefined; readonly reason: 'no_route' | 'paused'; readonly detail: string };
+  | {
+      readonly open: false;
+      readonly connector: Connector | undefined;
+      readonly reason: 'no_route' | 'paused';
+      readonly detail: string;
+    };
 
 /**
  * What may flow between the own cluster and its peers: this end's file, what each peer said of its own file, and what an

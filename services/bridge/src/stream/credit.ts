@@ -84,7 +84,8 @@ export function noteProbe(state: DemandWindow, ready: number, during: number): v
   const unlimited = state.capacity >= state.largest;
   if (ready === 0) {
     state.piledUp = false;
-    if (unlimited && state.window === 0) state.window = Math.max(1, state.fill === 0 ? state.largest >> 2 : state.window);
+    if (unlimited && state.window === 0)
+      state.window = Math.max(1, state.fill === 0 ? state.largest >> 2 : state.window);
     else if (state.fill === 0 && state.sinceGrowth >= state.window) {
       // Below the capacity the steps are larger, once more was taken than the consumers can hold: they do acknowledge.
       const proven = state.total > state.capacity;
@@ -113,5 +114,10 @@ export function wantsProbe(state: DemandWindow, outstanding: number): boolean {
   if (state.capacity === 0) return false;
   if (!state.known) return true;
   const allowed = allowance(state);
-  return allowed === 0 || outstanding === 0 || allowed <= outstanding / 2 || state.sinceProbe * 2 >= Math.max(1, state.window);
+  return (
+    allowed === 0 ||
+    outstanding === 0 ||
+    allowed <= outstanding / 2 ||
+    state.sinceProbe * 2 >= Math.max(1, state.window)
+  );
 }

@@ -32,7 +32,8 @@ export class DeadLetters {
   /** Resolves with true once the broker has confirmed it; false: try again later. */
   async park(message: Taken, context: DeadLetterContext): Promise<boolean> {
     if (!this.#publisher) {
-      if (!(await this.#broker.source.inspect(this.#queue))) await this.#broker.source.declare(this.#queue, { durable: true });
+      if (!(await this.#broker.source.inspect(this.#queue)))
+        await this.#broker.source.declare(this.#queue, { durable: true });
       this.#publisher ??= this.#broker.sink.publisher(this.#queue, {
         outcome: (ids, outcome) => {
           for (const id of ids) {

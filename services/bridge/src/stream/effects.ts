@@ -1,5 +1,5 @@
-import type { DeliveryToken } from '../broker/port.ts';
 import type { Frame, StreamMessage } from '@tombolo/wire/frame';
+import type { DeliveryToken } from '../broker/port.ts';
 
 /** A message taken from the source's queue, ready to be forwarded: identity taken, properties rewritten. */
 export interface Taken {
@@ -41,4 +41,8 @@ export type SourceCount = 'forwarded' | 'returned' | 'suppressed' | 'rejected' |
 export type SinkEffect =
   | { readonly do: 'send'; readonly frame: Exclude<Frame, { kind: 'messages' }> }
   | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
-  | { readonly do: 'count'; readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates'; readonly n: number };
+  | {
+      readonly do: 'count';
+      readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates';
+      readonly n: number;
+    };

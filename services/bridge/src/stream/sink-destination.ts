@@ -1,6 +1,21 @@
-import type { ClosedFrame, MessagesFrame, OpenFrame, StateFrame, StreamAddress, StreamEpoch } from '@tombolo/wire/frame';
+import type {
+  ClosedFrame,
+  MessagesFrame,
+  OpenFrame,
+  StateFrame,
+  StreamAddress,
+  StreamEpoch,
+} from '@tombolo/wire/frame';
 import type { PublishOutcome } from '../broker/port.ts';
-import { allowance, type DemandWindow, emptyWindow, noteConfirmed, noteProbe, setCapacity, wantsProbe } from './credit.ts';
+import {
+  allowance,
+  type DemandWindow,
+  emptyWindow,
+  noteConfirmed,
+  noteProbe,
+  setCapacity,
+  wantsProbe,
+} from './credit.ts';
 import type { SinkEffect } from './effects.ts';
 import { SinkStream } from './sink-machine.ts';
 
@@ -26,7 +41,12 @@ export class SinkDestination {
   #static = false;
   #brokerUp = false;
   #draining = false;
-  #probe: { inFlight: boolean; at: number; delay: number; confirmed: number } = { inFlight: false, at: 0, delay: 0, confirmed: 0 };
+  #probe: { inFlight: boolean; at: number; delay: number; confirmed: number } = {
+    inFlight: false,
+    at: 0,
+    delay: 0,
+    confirmed: 0,
+  };
   #out: DestinationEffect[] = [];
 
   /** @param largest the connector's prefetchSize */
@@ -137,7 +157,14 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
-  outcome(source: string, epoch: StreamEpoch, ids: readonly number[], outcome: PublishOutcome, detail: string | undefined, now: number): DestinationEffect[] {
+  outcome(
+    source: string,
+    epoch: StreamEpoch,
+    ids: readonly number[],
+    outcome: PublishOutcome,
+    detail: string | undefined,
+    now: number,
+  ): DestinationEffect[] {
     const stream = this.streams.get(source);
     if (!stream) return [];
     const before = stream.counts.accepted;
@@ -198,7 +225,8 @@ export class SinkDestination {
   }
 
   #setMayPublish(_now: number): void {
-    for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.setMayPublish(this.#mayPublish()));
+    for (const source of this.streams.keys())
+      this.#stream(source, (stream) => stream.setMayPublish(this.#mayPublish()));
   }
 
   /** Something changed: the next probe, if one is needed, is not delayed. */
@@ -232,7 +260,9 @@ export class SinkDestination {
     const only = open.length === 1;
     const share = only ? allowed : Math.max(1, Math.floor(allowed / open.length));
     // Sources that have messages come first; what an empty one does not need beyond its share is taken back for them.
-    const ordered = only ? open : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
+    const ordered = only
+      ? open
+      : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
     let outstanding = open.reduce((sum, stream) => sum + stream.outstanding, 0);
     if (!only && outstanding >= allowed && ordered.some((stream) => !stream.empty && stream.outstanding < share)) {
       for (const stream of ordered) {
@@ -244,7 +274,10 @@ export class SinkDestination {
     for (const stream of ordered) {
       const own = stream.outstanding;
       const free = Math.max(0, allowed - outstanding);
-      const most = only || (!stream.empty && ordered.every((other) => other === stream || other.empty)) ? own + free : Math.min(own + free, share);
+      const most =
+        only || (!stream.empty && ordered.every((other) => other === stream || other.empty))
+          ? own + free
+          : Math.min(own + free, share);
       const target = Math.max(own, most, 1);
       const rise = target - own;
       if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) continue;

@@ -1,6 +1,14 @@
-import { Wakes } from '@tombolo/kernel/wakes';
 import { messageOf } from '@tombolo/kernel/fault';
-import type { CollectFrame, Destination, Frame, OpenFrame, QueueProperties, StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import { Wakes } from '@tombolo/kernel/wakes';
+import type {
+  CollectFrame,
+  Destination,
+  Frame,
+  OpenFrame,
+  QueueProperties,
+  StreamEpoch,
+  StreamMessage,
+} from '@tombolo/wire/frame';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
@@ -82,7 +90,13 @@ export class SinkHalf {
       for (const [source, { address, epoch }] of machine.streams) {
         const passage = agreement.inbound(source, address.destination);
         if (passage.open || !epoch) continue;
-        links.send(source, { kind: 'refuse', address, ...epoch, reason: passage.detail, retryAfterMs: REFUSE_RETRY_MS });
+        links.send(source, {
+          kind: 'refuse',
+          address,
+          ...epoch,
+          reason: passage.detail,
+          retryAfterMs: REFUSE_RETRY_MS,
+        });
       }
     }
   }
@@ -157,7 +171,8 @@ export class SinkHalf {
     for (const peer of agreement.peers) {
       const digest = new Digest();
       for (const { queue, version } of this.#table.all) {
-        if (agreement.inbound(peer, { kind: 'queue', name: queue }).open) digest.add(advertisementLine('queue', queue, incarnation, version));
+        if (agreement.inbound(peer, { kind: 'queue', name: queue }).open)
+          digest.add(advertisementLine('queue', queue, incarnation, version));
       }
       links.send(peer, { kind: 'digest', incarnation, count: digest.count, digest: digest.toString() });
     }
@@ -204,7 +219,11 @@ export class SinkHalf {
     }
   }
 
-  #with(peer: string, frame: { address: OpenFrame['address'] }, act: (machine: SinkDestination) => DestinationEffect[]): void {
+  #with(
+    peer: string,
+    frame: { address: OpenFrame['address'] },
+    act: (machine: SinkDestination) => DestinationEffect[],
+  ): void {
     if (frame.address.source !== peer || frame.address.sink !== this.#options.cluster) return;
     const sinkhole = this.#sinkholes.get(destinationKey(frame.address.destination));
     if (sinkhole) this.#run(sinkhole, act(sinkhole.machine));
@@ -218,7 +237,8 @@ export class SinkHalf {
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
       const { cluster } = this.#options;
-      if (!this.#visible) return this.#refuse(peer, frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
+      if (!this.#visible)
+        return this.#refuse(peer, frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
       // Without a consumer there is no credit, but what was sent before still has to be told apart: stored, or not.
       if (frame.last > frame.settledThrough) return this.#admit(peer, frame, {});
       return this.#refuse(peer, frame, `${cluster} has no consumer of it any more`);
@@ -236,7 +256,11 @@ export class SinkHalf {
     const found = await broker.source.inspect(name);
     if (found) return this.#admit(peer, frame, found.properties);
     if (create !== 'sink' && create !== 'both') {
-      return this.#refuse(peer, frame, `queue ${name} does not exist on ${cluster}; declare it, or set createDestinations: sink`);
+      return this.#refuse(
+        peer,
+        frame,
+        `queue ${name} does not exist on ${cluster}; declare it, or set createDestinations: sink`,
+      );
     }
     await broker.source.declare(name, frame.queue);
     this.#options.log.info({ queue: name, cluster }, 'queue declared');
@@ -247,7 +271,8 @@ export class SinkHalf {
     const { destination } = frame.address;
     const passage = this.#options.agreement.inbound(peer, destination);
     if (!passage.open) return this.#refuse(peer, frame, passage.detail);
-    const volatility = passage.connector.volatileDestinations === 'refuse' ? volatileSink(properties, frame.queue) : undefined;
+    const volatility =
+      passage.connector.volatileDestinations === 'refuse' ? volatileSink(properties, frame.queue) : undefined;
     const reason = properties.type === 'stream' ? 'it is a stream, which cannot be bridged' : volatility;
     if (reason) return this.#refuse(peer, frame, `queue ${destination.name} on ${this.#options.cluster}: ${reason}`);
     const sinkhole = this.#sinkholeOf(destination);
@@ -263,7 +288,8 @@ export class SinkHalf {
 
   #refuse(peer: string, frame: OpenFrame, reason: string, retryAfterMs = REFUSE_RETRY_MS): void {
     const key = refusalKey(peer, frame.address.destination);
-    if (this.#refused.get(key) !== reason) this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
+    if (this.#refused.get(key) !== reason)
+      this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
     this.#refused.set(key, reason);
     const { address, incarnation, epoch } = frame;
     this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
@@ -273,7 +299,10 @@ export class SinkHalf {
   #collect(peer: string, frame: CollectFrame): void {
     const { clock, cluster } = this.#options;
     this.#collects.get(peer)?.timer?.();
-    const asked: { incarnation: number; timer: (() => void) | undefined } = { incarnation: frame.incarnation, timer: undefined };
+    const asked: { incarnation: number; timer: (() => void) | undefined } = {
+      incarnation: frame.incarnation,
+      timer: undefined,
+    };
     this.#collects.set(peer, asked);
     const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
     for (const stream of streams()) stream.supersede(frame.incarnation);
@@ -294,10 +323,24 @@ export class SinkHalf {
             ids[j] = hasId ? 1 : 0;
           });
           const items = [{ destination: stream.address.destination, digests, ids }];
-          this.#options.links.send(peer, { kind: 'collected', source: peer, sink: cluster, incarnation: frame.incarnation, complete: false, items });
+          this.#options.links.send(peer, {
+            kind: 'collected',
+            source: peer,
+            sink: cluster,
+            incarnation: frame.incarnation,
+            complete: false,
+            items,
+          });
         }
       }
-      this.#options.links.send(peer, { kind: 'collected', source: peer, sink: cluster, incarnation: frame.incarnation, complete: true, items: [] });
+      this.#options.links.send(peer, {
+        kind: 'collected',
+        source: peer,
+        sink: cluster,
+        incarnation: frame.incarnation,
+        complete: true,
+        items: [],
+      });
     };
     answer(0);
   }
@@ -315,7 +358,11 @@ export class SinkHalf {
         return passage.connector ? [passage.connector.prefetchSize] : [];
       });
       if (sizes.length === 0) return undefined;
-      sinkhole = { machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)), publishers: new Map(), static: false };
+      sinkhole = {
+        machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)),
+        publishers: new Map(),
+        static: false,
+      };
       this.#sinkholes.set(key, sinkhole);
       this.#run(sinkhole, sinkhole.machine.brokerUp(this.#brokerUp, this.#now()));
     }
@@ -353,7 +400,8 @@ export class SinkHalf {
         this.#publish(sinkhole, source, effect.messages);
         break;
       case 'count':
-        if (effect.what === 'delivered') metrics.delivered(sinkhole.machine.streams.get(source)?.connector ?? '', destination.name, source, effect.n);
+        if (effect.what === 'delivered')
+          metrics.delivered(sinkhole.machine.streams.get(source)?.connector ?? '', destination.name, source, effect.n);
         break;
       default:
         throw new Error(`unexpected ${effect satisfies never}`);
@@ -371,7 +419,8 @@ export class SinkHalf {
       current?.publisher.close();
       const publisher = broker.sink.publisher(queue, {
         outcome: (ids, outcome, detail) => {
-          if (outcome !== 'confirmed') this.#options.log.debug({ queue, source, outcome, detail, count: ids.length }, 'not confirmed');
+          if (outcome !== 'confirmed')
+            this.#options.log.debug({ queue, source, outcome, detail, count: ids.length }, 'not confirmed');
           this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
         },
       });
@@ -383,10 +432,18 @@ export class SinkHalf {
     for (const message of messages) {
       const reason = broker.sink.unpublishable(message);
       if (reason) rejected.push({ sequence: message.sequence, reason });
-      else publications.push({ id: message.sequence, exchange: '', routingKey: queue, properties: message.properties, body: message.body });
+      else
+        publications.push({
+          id: message.sequence,
+          exchange: '',
+          routingKey: queue,
+          properties: message.properties,
+          body: message.body,
+        });
     }
     if (publications.length > 0) current.publisher.publish(publications);
-    for (const { sequence, reason } of rejected) this.#run(sinkhole, sinkhole.machine.rejected(source, sequence, reason, this.#now()));
+    for (const { sequence, reason } of rejected)
+      this.#run(sinkhole, sinkhole.machine.rejected(source, sequence, reason, this.#now()));
   }
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------
@@ -407,7 +464,8 @@ export class SinkHalf {
 
   close(): void {
     this.#wakes.clear();
-    for (const { publishers } of this.#sinkholes.values()) for (const { publisher } of publishers.values()) publisher.close();
+    for (const { publishers } of this.#sinkholes.values())
+      for (const { publisher } of publishers.values()) publisher.close();
     for (const { timer } of this.#collects.values()) timer?.();
   }
 
@@ -419,7 +477,9 @@ export class SinkHalf {
         const passage = agreement.inbound(peer, destination);
         return passage.open ? [passage.connector.name] : [];
       });
-      const refusal = agreement.peers.map((peer) => this.#refused.get(refusalKey(peer, destination))).find((reason) => reason !== undefined);
+      const refusal = agreement.peers
+        .map((peer) => this.#refused.get(refusalKey(peer, destination)))
+        .find((reason) => reason !== undefined);
       return {
         kind: 'queue' as const,
         destination: queue,

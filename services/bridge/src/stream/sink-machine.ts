@@ -1,4 +1,11 @@
-import type { OpenFrame, MessagesFrame, StateFrame, StreamAddress, StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import type {
+  MessagesFrame,
+  OpenFrame,
+  StateFrame,
+  StreamAddress,
+  StreamEpoch,
+  StreamMessage,
+} from '@tombolo/wire/frame';
 import type { PublishOutcome } from '../broker/port.ts';
 import { type SinkEffect, weightOf } from './effects.ts';
 import { IdentityLog } from './in-doubt.ts';
@@ -260,8 +267,16 @@ export class SinkStream {
   }
 
   /** The broker's answers to what was published in `epochId`. */
-  outcome(epochId: StreamEpoch, ids: readonly number[], outcome: PublishOutcome, detail: string | undefined): SinkEffect[] {
-    const epoch = this.#epoch && compareEpochs(epochId, this.#epoch.id) === 0 ? this.#epoch : this.#dead.find((dead) => compareEpochs(dead.id, epochId) === 0);
+  outcome(
+    epochId: StreamEpoch,
+    ids: readonly number[],
+    outcome: PublishOutcome,
+    detail: string | undefined,
+  ): SinkEffect[] {
+    const epoch =
+      this.#epoch && compareEpochs(epochId, this.#epoch.id) === 0
+        ? this.#epoch
+        : this.#dead.find((dead) => compareEpochs(dead.id, epochId) === 0);
     if (!epoch) return [];
     const alive = epoch === this.#epoch;
     const accepted = new RangeSet();
@@ -387,7 +402,12 @@ export class SinkStream {
     this.#send({ kind: 'credit', ...this.#head(epoch), creditVersion: this.#creditVersion, granted: this.#granted });
   }
 
-  #settle(epoch: Epoch, accepted: number[], released: number[], rejected: { sequence: number; reason: string }[]): void {
+  #settle(
+    epoch: Epoch,
+    accepted: number[],
+    released: number[],
+    rejected: { sequence: number; reason: string }[],
+  ): void {
     if (accepted.length === 0 && released.length === 0 && rejected.length === 0) return;
     this.#send({ kind: 'settle', ...this.#head(epoch), accepted, released, rejected });
   }
@@ -438,7 +458,8 @@ export class SinkStream {
     const known = Math.min(settledThrough, SEQUENCE_LARGEST);
     const isGone = new RangeSet(clip(gone, known + 1, SEQUENCE_LARGEST));
     const drop = (sequence: number) => sequence <= known || isGone.has(sequence);
-    if (epoch.held.some((message) => drop(message.sequence))) epoch.held = epoch.held.filter((message) => !drop(message.sequence));
+    if (epoch.held.some((message) => drop(message.sequence)))
+      epoch.held = epoch.held.filter((message) => !drop(message.sequence));
     for (const [sequence, message] of epoch.later) {
       if (!drop(sequence)) continue;
       epoch.later.delete(sequence);

@@ -1,8 +1,15 @@
-import { Wakes } from '@tombolo/kernel/wakes';
 import { messageOf } from '@tombolo/kernel/fault';
+import { Wakes } from '@tombolo/kernel/wakes';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
+import type {
+  CollectedFrame,
+  ControlFrame,
+  DemandFrame,
+  Destination,
+  QueueProperties,
+  WithdrawFrame,
+} from '@tombolo/wire/frame';
 import { identityOf } from '@tombolo/wire/identity';
-import type { CollectedFrame, ControlFrame, DemandFrame, Destination, QueueProperties, WithdrawFrame } from '@tombolo/wire/frame';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Consumer, Delivery } from '../broker/port.ts';
 import { advertisementLine, Digest } from '../routing/digest.ts';
@@ -57,7 +64,11 @@ interface QueueAtSource {
  * The decisions are made by the machines; this shell brings them broker, links and time.
  */
 export class SourceHalf {
-  #options: HalfOptions & { readonly broker: Broker; readonly deadLetters: DeadLetters; readonly inFlightBytes: number };
+  #options: HalfOptions & {
+    readonly broker: Broker;
+    readonly deadLetters: DeadLetters;
+    readonly inFlightBytes: number;
+  };
   #demands = new Map<string, Map<string, RemoteDemand>>();
   #queues = new Map<string, QueueAtSource>();
   /** Queues that exist, as far as the watch has told. */
@@ -73,7 +84,13 @@ export class SourceHalf {
   #flowBytes = new Map<Flow, number>();
   #wakes: Wakes<Flow | 'collect' | 'retry'>;
 
-  constructor(options: HalfOptions & { readonly broker: Broker; readonly deadLetters: DeadLetters; readonly inFlightBytes: number }) {
+  constructor(
+    options: HalfOptions & {
+      readonly broker: Broker;
+      readonly deadLetters: DeadLetters;
+      readonly inFlightBytes: number;
+    },
+  ) {
     this.#options = options;
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'collect') this.#reconsiderAll();
@@ -104,7 +121,8 @@ export class SourceHalf {
 
   queueDeleted(queue: string): void {
     this.#known.delete(queue);
-    for (const flow of this.#queues.get(queue)?.flows.values() ?? []) this.#run(flow, flow.machine.queueGone(this.#now()));
+    for (const flow of this.#queues.get(queue)?.flows.values() ?? [])
+      this.#run(flow, flow.machine.queueGone(this.#now()));
   }
 
   /** How many consumers of the own cluster the queue has. */
@@ -142,9 +160,14 @@ export class SourceHalf {
     for (const flow of this.#flows()) {
       const destination: Destination = { kind: 'queue', name: flow.queue.name };
       const passage = this.#options.agreement.outbound(flow.peer, destination);
-      if (passage.open && passage.connector.name === flow.connector) this.#run(flow, flow.machine.reconsider(this.#now()));
+      if (passage.open && passage.connector.name === flow.connector)
+        this.#run(flow, flow.machine.reconsider(this.#now()));
       else if (!passage.open && passage.reason === 'paused') this.#run(flow, flow.machine.reconsider(this.#now()));
-      else this.#run(flow, flow.machine.withdraw(passage.open ? 'another connector owns it now' : passage.detail, this.#now()));
+      else
+        this.#run(
+          flow,
+          flow.machine.withdraw(passage.open ? 'another connector owns it now' : passage.detail, this.#now()),
+        );
     }
     this.#serveAll();
     for (const peer of this.#linked) this.#serveStatics(peer);
@@ -191,7 +214,11 @@ export class SourceHalf {
     }
   }
 
-  #with(peer: string, frame: { address: { source: string; sink: string; destination: Destination } }, act: (machine: SourceStream) => SourceEffect[]): void {
+  #with(
+    peer: string,
+    frame: { address: { source: string; sink: string; destination: Destination } },
+    act: (machine: SourceStream) => SourceEffect[],
+  ): void {
     const { source, sink, destination } = frame.address;
     if (sink !== peer || source !== this.#options.cluster || destination.kind !== 'queue') return;
     const flow = this.#queues.get(destination.name)?.flows.get(peer);
@@ -214,7 +241,14 @@ export class SourceHalf {
     const key = destinationKey(frame.destination);
     const known = demands.get(key);
     if (known && compareVersions(frame, known) < 0) return;
-    const demand: RemoteDemand = { incarnation: frame.incarnation, version: frame.version, alive: true, swept: false, frame, unserved: undefined };
+    const demand: RemoteDemand = {
+      incarnation: frame.incarnation,
+      version: frame.version,
+      alive: true,
+      swept: false,
+      frame,
+      unserved: undefined,
+    };
     demands.set(key, demand);
     this.#serve(peer, demand);
   }
@@ -224,7 +258,14 @@ export class SourceHalf {
     const key = destinationKey(frame.destination);
     const known = demands.get(key);
     if (known && compareVersions(frame, known) < 0) return;
-    const demand: RemoteDemand = { incarnation: frame.incarnation, version: frame.version, alive: false, swept: false, frame: known?.frame, unserved: undefined };
+    const demand: RemoteDemand = {
+      incarnation: frame.incarnation,
+      version: frame.version,
+      alive: false,
+      swept: false,
+      frame: known?.frame,
+      unserved: undefined,
+    };
     demands.set(key, demand);
     this.#drop(peer, key, demand);
   }
@@ -235,19 +276,29 @@ export class SourceHalf {
     demand.unserved = undefined;
     const flow = key.startsWith('queue:') ? this.#queues.get(key.slice(6))?.flows.get(peer) : undefined;
     const passage = flow && this.#options.agreement.outbound(peer, { kind: 'queue', name: flow.queue.name });
-    if (flow && !(passage?.open && passage.static)) this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
+    if (flow && !(passage?.open && passage.static))
+      this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
   }
 
   #compare(peer: string, count: number, digest: string): void {
     const own = new Digest();
     for (const [key, { alive, incarnation, version }] of this.#demandsOf(peer)) {
-      if (alive) own.add(advertisementLine(key.startsWith('queue:') ? 'queue' : 'topic', key.slice(key.indexOf(':') + 1), incarnation, version));
+      if (alive)
+        own.add(
+          advertisementLine(
+            key.startsWith('queue:') ? 'queue' : 'topic',
+            key.slice(key.indexOf(':') + 1),
+            incarnation,
+            version,
+          ),
+        );
     }
     if (own.count !== count || own.toString() !== digest) this.#options.links.send(peer, { kind: 'snapshot-request' });
   }
 
   #serveAll(): void {
-    for (const [peer, demands] of this.#demands) for (const demand of demands.values()) if (demand.alive) this.#serve(peer, demand);
+    for (const [peer, demands] of this.#demands)
+      for (const demand of demands.values()) if (demand.alive) this.#serve(peer, demand);
   }
 
   #serveQueue(queue: string): void {
@@ -282,7 +333,10 @@ export class SourceHalf {
         if (!demand.alive) return;
         if (found) demand.unserved = this.#open(peer, name, found, connector, entry);
         else {
-          demand.unserved = { reason: 'queue_absent', detail: `queue ${name} does not exist on ${this.#options.cluster}` };
+          demand.unserved = {
+            reason: 'queue_absent',
+            detail: `queue ${name} does not exist on ${this.#options.cluster}`,
+          };
           this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
         }
       },
@@ -304,7 +358,8 @@ export class SourceHalf {
 
   /** Queues that are forwarded without demand. */
   #serveStatics(peer: string): void {
-    for (const name of new Set([...this.#known.keys(), ...this.#options.agreement.exactQueues()])) this.#serveStatic(peer, name);
+    for (const name of new Set([...this.#known.keys(), ...this.#options.agreement.exactQueues()]))
+      this.#serveStatic(peer, name);
   }
 
   #serveStatic(peer: string, name: string): void {
@@ -316,7 +371,8 @@ export class SourceHalf {
     else if (this.#brokerUp) {
       this.#inspect(name, undefined).then(
         (found) => found && this.#open(peer, name, found, connector, entry),
-        (thrown: unknown) => this.#options.log.warn({ queue: name, reason: messageOf(thrown) }, 'queue cannot be inspected'),
+        (thrown: unknown) =>
+          this.#options.log.warn({ queue: name, reason: messageOf(thrown) }, 'queue cannot be inspected'),
       );
     }
   }
@@ -332,7 +388,15 @@ export class SourceHalf {
     if (refusal) return { reason: 'refused', detail: `queue ${name} on ${this.#options.cluster}: ${refusal}` };
     let queue = this.#queues.get(name);
     if (!queue) {
-      queue = { name, orphans: new Orphans(), flows: new Map(), properties, epochs: 0, localConsumers: 0, fresh: false };
+      queue = {
+        name,
+        orphans: new Orphans(),
+        flows: new Map(),
+        properties,
+        epochs: 0,
+        localConsumers: 0,
+        fresh: false,
+      };
       this.#queues.set(name, queue);
     }
     queue.properties = properties;
@@ -419,7 +483,15 @@ export class SourceHalf {
       let queue = this.#queues.get(destination.name);
       if (!queue) {
         const properties = this.#known.get(destination.name) ?? {};
-        queue = { name: destination.name, orphans: new Orphans(), flows: new Map(), properties, epochs: 0, localConsumers: 0, fresh: false };
+        queue = {
+          name: destination.name,
+          orphans: new Orphans(),
+          flows: new Map(),
+          properties,
+          epochs: 0,
+          localConsumers: 0,
+          fresh: false,
+        };
         this.#queues.set(destination.name, queue);
       }
       for (let i = 0; i < ids.length; i++) {
@@ -437,7 +509,13 @@ export class SourceHalf {
     queue.fresh = false;
     const { cluster, incarnation, links } = this.#options;
     for (const peer of this.#linked) {
-      links.send(peer, { kind: 'forget', source: cluster, sink: peer, incarnation, destination: { kind: 'queue', name: queue.name } });
+      links.send(peer, {
+        kind: 'forget',
+        source: cluster,
+        sink: peer,
+        incarnation,
+        destination: { kind: 'queue', name: queue.name },
+      });
     }
   }
 
@@ -484,22 +562,31 @@ export class SourceHalf {
         broker.source.requeue(effect.tokens);
         break;
       case 'flush':
-        broker.source.flushed(effect.token, (processed) => this.#run(flow, flow.machine.flushed(effect.id, processed, this.#now())));
+        broker.source.flushed(effect.token, (processed) =>
+          this.#run(flow, flow.machine.flushed(effect.id, processed, this.#now())),
+        );
         break;
       case 'park':
-        deadLetters.park(effect.message, { reason: effect.reason, peer: flow.peer, destination, connector: flow.connector }).then(
-          (stored) => this.#run(flow, flow.machine.parked(effect.sequence, stored, this.#now())),
-          (thrown: unknown) => {
-            log.error({ destination, reason: messageOf(thrown) }, 'a dead letter could not be parked');
-            this.#run(flow, flow.machine.parked(effect.sequence, false, this.#now()));
-          },
-        );
+        deadLetters
+          .park(effect.message, { reason: effect.reason, peer: flow.peer, destination, connector: flow.connector })
+          .then(
+            (stored) => this.#run(flow, flow.machine.parked(effect.sequence, stored, this.#now())),
+            (thrown: unknown) => {
+              log.error({ destination, reason: messageOf(thrown) }, 'a dead letter could not be parked');
+              this.#run(flow, flow.machine.parked(effect.sequence, false, this.#now()));
+            },
+          );
         break;
       case 'count':
         if (effect.what === 'forwarded') metrics.forwarded(flow.connector, destination, flow.peer, effect.n);
-        else if (effect.what === 'returned') metrics.returned(flow.connector, destination, effect.reason ?? 'other', effect.n);
+        else if (effect.what === 'returned')
+          metrics.returned(flow.connector, destination, effect.reason ?? 'other', effect.n);
         else if (effect.what === 'suppressed') metrics.suppressed(flow.connector, destination, effect.n);
-        else if (effect.what === 'possible-duplicates') log.warn({ destination, peer: flow.peer, messages: effect.n }, 'given back although they may have been delivered');
+        else if (effect.what === 'possible-duplicates')
+          log.warn(
+            { destination, peer: flow.peer, messages: effect.n },
+            'given back although they may have been delivered',
+          );
         break;
       case 'duration':
         metrics.forwardDuration(flow.connector, effect.ms / 1000, effect.n);
@@ -638,15 +725,20 @@ export class SourceHalf {
   }
 }
 
-function compareVersions(a: { incarnation: number; version: number }, b: { incarnation: number; version: number }): number {
+function compareVersions(
+  a: { incarnation: number; version: number },
+  b: { incarnation: number; version: number },
+): number {
   return a.incarnation - b.incarnation || a.version - b.version;
 }
 
 /** Why a queue cannot be a source, or undefined. */
 export function refusedSource(properties: QueueProperties): string | undefined {
-  if (properties.type === 'stream') return 'it is a stream: reading it removes nothing, so it cannot be bridged as a queue';
+  if (properties.type === 'stream')
+    return 'it is a stream: reading it removes nothing, so it cannot be bridged as a queue';
   if (properties.exclusive) return 'it is exclusive to one connection';
-  if (properties.autoDelete) return 'it is auto-delete: the end of a bridge’s consumer could delete it with its messages';
+  if (properties.autoDelete)
+    return 'it is auto-delete: the end of a bridge’s consumer could delete it with its messages';
   if (properties.internalPurpose) return `it is internal (x-internal-purpose: ${properties.internalPurpose})`;
   return undefined;
 }

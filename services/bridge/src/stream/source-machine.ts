@@ -1,5 +1,14 @@
-import type { QueueProperties, SequenceRanges, StreamAddress, StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
-import type { CreditFrame, MessagesFrame, ResumeFrame, SettleFrame } from '@tombolo/wire/frame';
+import type {
+  CreditFrame,
+  MessagesFrame,
+  QueueProperties,
+  ResumeFrame,
+  SequenceRanges,
+  SettleFrame,
+  StreamAddress,
+  StreamEpoch,
+  StreamMessage,
+} from '@tombolo/wire/frame';
 import type { ConsumerEnd, Delivery, DeliveryToken } from '../broker/port.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { weightOf } from './effects.ts';
@@ -112,7 +121,9 @@ export class SourceStream {
   #unflushed = new Map<object, DeliveryToken>();
   /** Recognised messages that were acknowledged at once: should their channel die, they come again. */
   #suppressed: Taken[] = [];
-  #flush: { id: number; channels: Set<object>; waiting: number; through: number; suppressed: number; intact: boolean } | undefined;
+  #flush:
+    | { id: number; channels: Set<object>; waiting: number; through: number; suppressed: number; intact: boolean }
+    | undefined;
   #flushes = 0;
   #flushAt = Number.POSITIVE_INFINITY;
   #removedThrough = 0;
@@ -174,7 +185,10 @@ export class SourceStream {
       case 'flowing':
         if (!this.#brokerUp) return 'the broker is not reachable';
         if (this.#refusal) return this.#refusal;
-        return this.#environment.barred() ?? (this.#granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined);
+        return (
+          this.#environment.barred() ??
+          (this.#granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
+        );
       default:
         return unreachable(phase);
     }
@@ -183,9 +197,12 @@ export class SourceStream {
   /** When `wake` is due next (monotonic ms); Infinity: never. */
   nextWake(): number {
     let at = Math.min(this.#holdUntil, this.#stateAt, this.#flushAt);
-    if (this.#linked && (this.#phase.is === 'idle' || this.#phase.is === 'opening')) at = Math.min(at, this.#phase.retryAt);
-    if (this.#withheld.length > 0 && this.#generation && !this.#generation.cancelling) at = Math.min(at, this.#withheldSince + WITHHELD_MS);
-    if (this.#consumeAt > 0 && !this.#generation && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp) at = Math.min(at, this.#consumeAt);
+    if (this.#linked && (this.#phase.is === 'idle' || this.#phase.is === 'opening'))
+      at = Math.min(at, this.#phase.retryAt);
+    if (this.#withheld.length > 0 && this.#generation && !this.#generation.cancelling)
+      at = Math.min(at, this.#withheldSince + WITHHELD_MS);
+    if (this.#consumeAt > 0 && !this.#generation && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp)
+      at = Math.min(at, this.#consumeAt);
     for (const sequence of this.#released) at = Math.min(at, this.#entry(sequence)?.retryAt ?? at);
     return at;
   }
@@ -251,7 +268,8 @@ export class SourceStream {
     this.#stopConsuming();
     this.#returnUnsent('refused');
     if (this.#phase.is !== 'finishing') this.#setPhase({ is: 'idle', retryAt: now + retryAfterMs, reason });
-    if (this.#unsettled > 0 && this.#holdUntil === Number.POSITIVE_INFINITY) this.#holdUntil = now + this.settings.holdMs;
+    if (this.#unsettled > 0 && this.#holdUntil === Number.POSITIVE_INFINITY)
+      this.#holdUntil = now + this.settings.holdMs;
     return this.#take();
   }
 
@@ -318,7 +336,8 @@ export class SourceStream {
         if (match?.is === 'pending' && match.owner.adopt(match.sequence, taken.token)) continue;
       } else if (this.#environment.orphans.transient) this.#environment.sawFresh();
       const bytes = weightOf(taken);
-      this.#meanBytes = this.#meanBytes === 0 ? bytes : Math.max(bytes / 4, this.#meanBytes + (bytes - this.#meanBytes) / 16);
+      this.#meanBytes =
+        this.#meanBytes === 0 ? bytes : Math.max(bytes / 4, this.#meanBytes + (bytes - this.#meanBytes) / 16);
       this.#unsettledBytes += bytes;
       this.#unsent.push({ taken, generation });
     }
@@ -331,7 +350,8 @@ export class SourceStream {
         now,
       );
     }
-    if (this.#phase.is !== 'flowing' && !(this.#phase.is === 'finishing' && this.#phase.forward && this.#linked)) this.#returnUnsent('withdrawn');
+    if (this.#phase.is !== 'flowing' && !(this.#phase.is === 'finishing' && this.#phase.forward && this.#linked))
+      this.#returnUnsent('withdrawn');
     if (this.hasUnsent) this.#out.push({ do: 'offer' });
     this.#judgeGeneration(now);
     this.#settleDown(now);
@@ -377,7 +397,8 @@ export class SourceStream {
    * messages over again, flagged as redelivered.
    */
   channelLost(channel: object | undefined, now: number): SourceEffect[] {
-    const hit = (token: DeliveryToken | undefined) => token !== undefined && (channel === undefined || token.channel === channel);
+    const hit = (token: DeliveryToken | undefined) =>
+      token !== undefined && (channel === undefined || token.channel === channel);
     this.#unsent = this.#unsent.filter(({ taken }) => {
       if (!hit(taken.token)) return true;
       this.#unsettledBytes -= weightOf(taken);
@@ -385,13 +406,18 @@ export class SourceStream {
     });
     // Acknowledgements that were written but are not known to be processed may be void.
     const flushing = this.#flush?.channels;
-    if (channel === undefined ? this.#unflushed.size > 0 || flushing : this.#unflushed.has(channel) || flushing?.has(channel)) {
+    if (
+      channel === undefined
+        ? this.#unflushed.size > 0 || flushing
+        : this.#unflushed.has(channel) || flushing?.has(channel)
+    ) {
       for (let sequence = this.#removedThrough + 1; sequence <= this.#last; sequence++) {
         if (this.#entry(sequence)) continue;
         const identity = this.#log.get(sequence);
         if (identity) this.#environment.orphans.accepted(identity.digest, identity.hasId, now);
       }
-      for (const taken of this.#suppressed) if (hit(taken.token)) this.#environment.orphans.accepted(taken.digest, taken.hasId, now);
+      for (const taken of this.#suppressed)
+        if (hit(taken.token)) this.#environment.orphans.accepted(taken.digest, taken.hasId, now);
       this.#suppressed = this.#suppressed.filter((taken) => !hit(taken.token));
       if (channel === undefined) this.#unflushed.clear();
       else this.#unflushed.delete(channel);
@@ -429,7 +455,8 @@ export class SourceStream {
   /** The queue was deleted, with all that it held: this epoch has nothing more to say. */
   queueGone(now: number): SourceEffect[] {
     this.#generation = undefined;
-    for (const entry of this.#entries) if (entry && !entry.token) this.#environment.orphans.decided(entry.taken.digest, this, entry.sequence);
+    for (const entry of this.#entries)
+      if (entry && !entry.token) this.#environment.orphans.decided(entry.taken.digest, this, entry.sequence);
     this.#entries = [];
     this.#base = this.#last + 1;
     this.#unsent = [];
@@ -517,7 +544,8 @@ export class SourceStream {
     if ((phase.is === 'idle' || phase.is === 'opening') && now >= phase.retryAt && this.#linked) this.#open(now);
     if (now >= this.#stateAt) this.#sendState(now);
     if (now >= this.#flushAt) this.#startFlush();
-    if (this.#withheld.length > 0 && this.#generation && now >= this.#withheldSince + WITHHELD_MS) this.#stopConsuming();
+    if (this.#withheld.length > 0 && this.#generation && now >= this.#withheldSince + WITHHELD_MS)
+      this.#stopConsuming();
     for (const sequence of this.#released) {
       const entry = this.#entry(sequence);
       if (entry && now >= entry.retryAt) this.#again(entry, true);
@@ -549,7 +577,16 @@ export class SourceStream {
     while (count < this.#unsent.length && bytes < maxBytes) {
       const { taken, generation } = this.#unsent[count++]!;
       const sequence = ++this.#last;
-      this.#entries.push({ sequence, taken, token: taken.token, generation, status: 'sent', resent: false, attempts: 0, retryAt: 0 });
+      this.#entries.push({
+        sequence,
+        taken,
+        token: taken.token,
+        generation,
+        status: 'sent',
+        resent: false,
+        attempts: 0,
+        retryAt: 0,
+      });
       this.#log.set(sequence, taken.digest, taken.hasId);
       this.#unsettled++;
       bytes += weightOf(taken);
@@ -638,7 +675,8 @@ export class SourceStream {
       this.#creditVersion = version;
       this.#granted = this.#phase.is === 'finishing' ? Math.min(granted, this.taken) : granted;
       const generation = this.#generation;
-      if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted) this.#stopConsuming();
+      if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted)
+        this.#stopConsuming();
       if (lowered) this.#sendState(now);
       else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
     } else this.#sendState(now); // said again: the sink has not heard how things stand
@@ -677,7 +715,14 @@ export class SourceStream {
     }
     this.#refusal = undefined;
     const prefetch = Math.min(credit, limit);
-    this.#generation = { id: ++this.#generations, prefetch, base: this.taken, acknowledged: 0, delivered: 0, cancelling: false };
+    this.#generation = {
+      id: ++this.#generations,
+      prefetch,
+      base: this.taken,
+      acknowledged: 0,
+      delivered: 0,
+      cancelling: false,
+    };
     this.#out.push({ do: 'consume', generation: this.#generations, prefetch });
   }
 
@@ -712,7 +757,10 @@ export class SourceStream {
     });
     if (accepted === 0) return;
     this.counts.accepted += accepted;
-    this.#out.push({ do: 'count', what: 'forwarded', n: accepted }, { do: 'duration', ms: elapsed / accepted, n: accepted });
+    this.#out.push(
+      { do: 'count', what: 'forwarded', n: accepted },
+      { do: 'duration', ms: elapsed / accepted, n: accepted },
+    );
     this.#pumpWithheld(now);
     this.#advance();
   }
@@ -779,7 +827,14 @@ export class SourceStream {
     const tokens = [...this.#unflushed.values()];
     this.#unflushed.clear();
     if (tokens.length === 0) return;
-    this.#flush = { id: ++this.#flushes, channels: new Set(tokens.map(({ channel }) => channel)), waiting: tokens.length, through: this.#base - 1, suppressed: this.#suppressed.length, intact: true };
+    this.#flush = {
+      id: ++this.#flushes,
+      channels: new Set(tokens.map(({ channel }) => channel)),
+      waiting: tokens.length,
+      through: this.#base - 1,
+      suppressed: this.#suppressed.length,
+      intact: true,
+    };
     for (const token of tokens) this.#out.push({ do: 'flush', token, id: this.#flushes });
   }
 
@@ -806,7 +861,10 @@ export class SourceStream {
     entry.status = 'parking';
     this.#released.delete(sequence);
     this.counts.rejected++;
-    this.#out.push({ do: 'count', what: 'rejected', n: 1, reason }, { do: 'park', sequence, message: entry.taken, reason });
+    this.#out.push(
+      { do: 'count', what: 'rejected', n: 1, reason },
+      { do: 'park', sequence, message: entry.taken, reason },
+    );
   }
 
   /** To be sent (again). */
@@ -913,7 +971,10 @@ export class SourceStream {
     if (this.#phase.is === 'ended') return;
     if (this.#linked) {
       this.#sendState(now);
-      this.#out.push({ do: 'send', frame: { kind: 'closed', address: this.settings.address, ...this.settings.epoch, reason } });
+      this.#out.push({
+        do: 'send',
+        frame: { kind: 'closed', address: this.settings.address, ...this.settings.epoch, reason },
+      });
     }
     this.#holdUntil = Number.POSITIVE_INFINITY;
     this.#stateAt = Number.POSITIVE_INFINITY;
@@ -924,7 +985,12 @@ export class SourceStream {
 }
 
 /** What a delivery is to a stream, given its identity and its rewritten properties. */
-export function takenFrom(delivery: Delivery, identity: { digest: Uint8Array; hasId: boolean }, properties: Uint8Array, at: number): Taken {
+export function takenFrom(
+  delivery: Delivery,
+  identity: { digest: Uint8Array; hasId: boolean },
+  properties: Uint8Array,
+  at: number,
+): Taken {
   return {
     token: delivery.token,
     redelivered: delivery.redelivered,

@@ -8,10 +8,21 @@ function tally(simulation: PairSimulation): { lost: number; duplicates: number }
   return { lost: simulation.messages - distinct, duplicates: simulation.consumed.length - distinct };
 }
 
-function each(name: string, faults: Partial<Faults>, check: (simulation: PairSimulation, seed: number) => void, options = {}): void {
+function each(
+  name: string,
+  faults: Partial<Faults>,
+  check: (simulation: PairSimulation, seed: number) => void,
+  options = {},
+): void {
   it(name, () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const simulation = new PairSimulation(seed, { messages: 120, faults: { ...noFaults, ...faults }, prefetch: 10, consumeMs: 2, ...options });
+      const simulation = new PairSimulation(seed, {
+        messages: 120,
+        faults: { ...noFaults, ...faults },
+        prefetch: 10,
+        consumeMs: 2,
+        ...options,
+      });
       simulation.run();
       try {
         check(simulation, seed);
@@ -43,7 +54,16 @@ describe('one source and one sink in simulation', () => {
   each('a sink broker connection that breaks loses nothing', { sinkBrokerCuts: 4 }, nothingLost);
   each(
     'all at once loses nothing',
-    { loss: 0.05, jitter: 20, linkCuts: 3, sourceCrashes: 2, sourceBrokerCuts: 2, sinkBrokerCuts: 2, sinkCrashes: 2, consumerMoves: 3 },
+    {
+      loss: 0.05,
+      jitter: 20,
+      linkCuts: 3,
+      sourceCrashes: 2,
+      sourceBrokerCuts: 2,
+      sinkBrokerCuts: 2,
+      sinkCrashes: 2,
+      consumerMoves: 3,
+    },
     nothingLost,
   );
   each(

@@ -1,7 +1,7 @@
 import type { ControlFrame, Frame, StreamMessage } from '@tombolo/wire/frame';
+import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
 import { Orphans } from '../../src/stream/in-doubt.ts';
 import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
-import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
 import { SourceStream } from '../../src/stream/source-machine.ts';
 
 /** A small, fast, seeded generator (mulberry32): the same seed gives the same run on every machine. */
@@ -130,7 +130,12 @@ export class PairSimulation {
   }
 
   #done(): boolean {
-    return new Set(this.consumed).size === this.messages && this.#queue.length === 0 && this.#unacked.size === 0 && this.sinkQueue.length === 0;
+    return (
+      new Set(this.consumed).size === this.messages &&
+      this.#queue.length === 0 &&
+      this.#unacked.size === 0 &&
+      this.sinkQueue.length === 0
+    );
   }
 
   #at(delay: number, run: () => void): void {
@@ -155,7 +160,13 @@ export class PairSimulation {
     }
     const wake = Math.min(this.#sourceWake, this.#sinkWake);
     if (wake !== Number.POSITIVE_INFINITY && (best < 0 || wake < this.#events[best]!.at)) {
-      return { at: wake, run: () => (this.#sourceWake <= this.#sinkWake ? this.#onSource((s) => s.wake(this.now)) : this.#onSink((s) => s.wake(this.now))) };
+      return {
+        at: wake,
+        run: () =>
+          this.#sourceWake <= this.#sinkWake
+            ? this.#onSource((s) => s.wake(this.now))
+            : this.#onSink((s) => s.wake(this.now)),
+      };
     }
     return best < 0 ? undefined : this.#events.splice(best, 1)[0];
   }
@@ -237,12 +248,18 @@ export class PairSimulation {
       case 'offer':
         this.#at(0, () => {
           if (life !== this.#sourceLife) return;
-          for (let frame = source.nextBatch(2_000, this.now); frame; frame = source.nextBatch(2_000, this.now)) this.#transmit(frame, 'sink');
+          for (let frame = source.nextBatch(2_000, this.now); frame; frame = source.nextBatch(2_000, this.now))
+            this.#transmit(frame, 'sink');
           this.#sourceWake = source.nextWake();
         });
         break;
       case 'consume':
-        this.#consumer = { generation: effect.generation, prefetch: effect.prefetch, held: new Set(), cancelling: false };
+        this.#consumer = {
+          generation: effect.generation,
+          prefetch: effect.prefetch,
+          held: new Set(),
+          cancelling: false,
+        };
         this.#at(1, () => this.#feed());
         break;
       case 'cancel': {
@@ -250,7 +267,12 @@ export class PairSimulation {
         this.#at(1, () => {
           if (life !== this.#sourceLife || !consumer || this.#consumer !== consumer) return;
           this.#consumer = undefined;
-          this.#at(1, () => life === this.#sourceLife && this.#onSource((s) => s.consumerEnded(effect.generation, { why: 'cancelled' }, this.now)));
+          this.#at(
+            1,
+            () =>
+              life === this.#sourceLife &&
+              this.#onSource((s) => s.consumerEnded(effect.generation, { why: 'cancelled' }, this.now)),
+          );
         });
         break;
       }
@@ -266,11 +288,17 @@ export class PairSimulation {
         }
         break;
       case 'requeue':
-        for (const { tag, channel } of effect.tokens) this.#at(0.5, () => channel === this.#channel && this.#requeue([tag]));
+        for (const { tag, channel } of effect.tokens)
+          this.#at(0.5, () => channel === this.#channel && this.#requeue([tag]));
         break;
       case 'flush': {
         const channel = effect.token.channel;
-        this.#at(1, () => life === this.#sourceLife && this.#onSource((s) => s.flushed(effect.id, channel === this.#channel, this.now)));
+        this.#at(
+          1,
+          () =>
+            life === this.#sourceLife &&
+            this.#onSource((s) => s.flushed(effect.id, channel === this.#channel, this.now)),
+        );
         break;
       }
       default:
@@ -285,7 +313,12 @@ export class PairSimulation {
         const broker = this.#sinkBrokerLife;
         this.#at(0.5, () => {
           const ready = this.sinkQueue.length;
-          this.#at(0.5, () => life === this.#sinkLife && this.#onSink((s) => s.probed(broker === this.#sinkBrokerLife ? ready : undefined, this.now)));
+          this.#at(
+            0.5,
+            () =>
+              life === this.#sinkLife &&
+              this.#onSink((s) => s.probed(broker === this.#sinkBrokerLife ? ready : undefined, this.now)),
+          );
         });
       } else if (effect.effect.do === 'send') this.#transmit(effect.effect.frame, 'source');
       else if (effect.effect.do === 'publish') this.#publish(effect.effect.messages);
@@ -307,7 +340,16 @@ export class PairSimulation {
     this.#at(1, () => {
       if (life !== this.#sinkLife) return;
       const outcome = broker === this.#sinkBrokerLife ? 'confirmed' : 'unknown';
-      this.#onSink((s) => s.outcome('west', epoch, messages.map((m) => m.sequence), outcome, undefined, this.now));
+      this.#onSink((s) =>
+        s.outcome(
+          'west',
+          epoch,
+          messages.map((m) => m.sequence),
+          outcome,
+          undefined,
+          this.now,
+        ),
+      );
     });
   }
 
@@ -381,7 +423,8 @@ export class PairSimulation {
     const life = this.#sourceLife;
     const channel = this.#channel;
     this.#at(0.5, () => {
-      if (life === this.#sourceLife && channel === this.#channel) this.#onSource((s) => s.delivered(consumer.generation, batch, this.now));
+      if (life === this.#sourceLife && channel === this.#channel)
+        this.#onSource((s) => s.delivered(consumer.generation, batch, this.now));
     });
   }
 

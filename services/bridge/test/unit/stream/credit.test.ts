@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { allowance, emptyWindow, noteConfirmed, noteProbe, setCapacity, wantsProbe } from '../../../src/stream/credit.ts';
+import {
+  allowance,
+  emptyWindow,
+  noteConfirmed,
+  noteProbe,
+  setCapacity,
+  wantsProbe,
+} from '../../../src/stream/credit.ts';
 
 function demandOf(capacity: number, largest = 1000) {
   const window = emptyWindow(largest);
