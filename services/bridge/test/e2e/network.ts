@@ -1,0 +1,530 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { awaitUntil } from '@tombolo/testing/await-until';
+import { FlakyProxy } from '@tombolo/testing/flaky-proxy';
+import { freePorts } from '@tombolo/testing/free-port';
+import { type ChannelModel, type ConsumeMessage, connect, type Options } from 'amqplib';
+import { inject, onTestFinished } from 'vitest';
+import type { NodeAddress } from './nodes.ts';
+
+/** The command as users run it; it runs what `npm run build` made. */
+const command = fileURLToPath(new URL('../../../cli/bin/tombolo.js', import.meta.url));
+/** Set to a directory, it keeps what the bridges wrote. */
+const keptLogs = process.env.TOMBOLO_E2E_LOGS;
+export const secret = 'the-secret-of-the-tests';
+
+const living = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
+/** True when the machine has no RabbitMQ: there is nothing to run against. */
+export function noNodes(): boolean {
+  return inject('nodes').length === 0;
+}
+
+// ---- sites: a virtual host with its applications ---------------------------------------------------------------------
+
+export interface Received {
+  readonly body: string;
+  readonly redelivered: boolean;
+  readonly message: ConsumeMessage;
+}
+
+export interface TestConsumer {
+  /** What came, in order. */
+  readonly got: Received[];
+  readonly bodies: () => string[];
+  /** Resolves when `count` messages came. */
+  wait(count: number, withinMs?: number): Promise<void>;
+  /** Leaves; what it had not acknowledged goes back to the queue. */
+  close(): Promise<void>;
+}
+
+export interface ConsumeOptions {
+  readonly prefetch?: number;
+  /** How long each message takes it. */
+  readonly delayMs?: number;
+  readonly acknowledge?: boolean;
+  /** Bodies are forgotten, for large ones. */
+  readonly forget?: boolean;
+  readonly options?: Options.Consume;
+}
+
+export interface PublishOptions {
+  readonly from?: number;
+  readonly body?: (index: number) => Buffer;
+  readonly properties?: (index: number) => Options.Publish;
+  /** Unconfirmed messages at most. */
+  readonly window?: number;
+}
+
+/** A fresh virtual host of one of the nodes, and what applications do there. Everything goes with the test. */
+export class Site {
+  readonly node: NodeAddress;
+  readonly vhost: string;
+  readonly #models = new Set<ChannelModel>();
+
+  private constructor(node: NodeAddress, vhost: string) {
+    this.node = node;
+    this.vhost = vhost;
+  }
+
+  static #count = 0;
+
+  /** @param index which of the nodes */
+  static async open(index: number): Promise<Site> {
+    const node = inject('nodes')[index]!;
+    const site = new Site(node, `e2e-${process.pid}-${++Site.#count}`);
+    await site.api('PUT', `/vhosts/${site.vhost}`);
+    onTestFinished(() => site.#close());
+    return site;
+  }
+
+  async api(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(`http://127.0.0.1:${this.node.managementPort}/api${path}`, {
+      method,
+      headers: { authorization: `Basic ${btoa('guest:guest')}`, 'content-type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (response.status >= 400) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  async connect(): Promise<ChannelModel> {
+    const { node, vhost } = this;
+    const where = { hostname: '127.0.0.1', port: node.amqpPort, username: 'guest', password: 'guest', vhost };
+    const model = await connect(where, { noDelay: true });
+    model.on('error', () => {});
+    model.on('close', () => this.#models.delete(model));
+    this.#models.add(model);
+    return model;
+  }
+
+  async declare(queue: string, options: Options.AssertQueue = { durable: true }): Promise<void> {
+    const model = await this.connect();
+    await (await model.createChannel()).assertQueue(queue, options);
+    await model.close();
+  }
+
+  /** Publishes messages with the numbers from `from` (0) on as bodies; resolves when the broker has confirmed all. */
+  async publish(queue: string, count: number, options: PublishOptions = {}): Promise<void> {
+    const { from = 0, body = (index) => Buffer.from(String(index)), window = 500 } = options;
+    const { properties = () => ({ persistent: true }) } = options;
+    const model = await this.connect();
+    const channel = await model.createConfirmChannel();
+    for (let index = from; index < from + count; index++) {
+      channel.sendToQueue(queue, body(index), properties(index));
+      if ((index - from) % window === window - 1) await channel.waitForConfirms();
+    }
+    await channel.waitForConfirms();
+    await model.close();
+  }
+
+  async consume(queue: string, options: ConsumeOptions = {}): Promise<TestConsumer> {
+    const { prefetch = 100, delayMs = 0, acknowledge = true, forget = false } = options;
+    const model = await this.connect();
+    const channel = await model.createChannel();
+    channel.on('error', () => {});
+    await channel.prefetch(prefetch);
+    const got: Received[] = [];
+    let open = true;
+    await channel.consume(
+      queue,
+      (message) => {
+        if (!message) return;
+        const { redelivered } = message.fields;
+        const body = forget ? '' : message.content.toString();
+        got.push({ body, redelivered, message: forget ? { ...message, content: Buffer.alloc(0) } : message });
+        if (!acknowledge) return;
+        if (delayMs === 0) channel.ack(message);
+        else setTimeout(() => open && channel.ack(message), delayMs);
+      },
+      options.options,
+    );
+    return {
+      got,
+      bodies: () => got.map((each) => each.body),
+      async wait(count, withinMs = 30_000) {
+        await awaitUntil(`${count} messages of ${queue}`, () => got.length >= count, { withinMs }).catch((error) => {
+          throw new Error(`${error.message}, but ${got.length}`, { cause: error });
+        });
+      },
+      async close() {
+        open = false;
+        await model.close().catch(() => {});
+      },
+    };
+  }
+
+  /** Ready messages and consumers, as the broker counts them now. */
+  async counts(queue: string): Promise<{ readonly ready: number; readonly consumers: number }> {
+    const model = await this.connect();
+    try {
+      const channel = await model.createChannel();
+      channel.on('error', () => {});
+      const { messageCount, consumerCount } = await channel.checkQueue(queue);
+      return { ready: messageCount, consumers: consumerCount };
+    } finally {
+      await model.close().catch(() => {});
+    }
+  }
+
+  async ready(queue: string): Promise<number> {
+    return (await this.counts(queue)).ready;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#models].map((model) => model.close().catch(() => {})));
+    await this.api('DELETE', `/vhosts/${this.vhost}`);
+  }
+}
+
+// ---- bridges ---------------------------------------------------------------------------------------------------------
+
+/** A bridge as a process of its own. */
+export class BridgeProcess {
+  readonly name: string;
+  readonly admin: string;
+  readonly #log: string;
+  #child: ChildProcess;
+  /** The exit code, or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals | null>;
+  #gone = false;
+
+  private constructor(name: string, admin: string, log: string, child: ChildProcess) {
+    this.name = name;
+    this.admin = admin;
+    this.#log = log;
+    this.#child = child;
+    living.add(child);
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#gone = true;
+        living.delete(child);
+        resolve(code ?? signal);
+      });
+    });
+  }
+
+  static async spawn(name: string, adminPort: number, log: string, args: readonly string[]): Promise<BridgeProcess> {
+    const file = await open(log, 'a');
+    const child = spawn(process.execPath, [command, ...args], {
+      stdio: ['ignore', file.fd, file.fd],
+      env: { ...process.env, TOMBOLO_LOG_LEVEL: process.env.TOMBOLO_E2E_LEVEL ?? 'info' },
+    });
+    await file.close();
+    return new BridgeProcess(name, `http://127.0.0.1:${adminPort}`, log, child);
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get running(): boolean {
+    return !this.#gone;
+  }
+
+  /** SIGKILL; resolves when the process is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number | NodeJS.Signals | null> {
+    this.#child.kill('SIGTERM');
+    return this.exited;
+  }
+
+  /** All that this bridge and its predecessors of the same name have written. */
+  output(): Promise<string> {
+    return readFile(this.#log, 'utf8');
+  }
+
+  async ready(): Promise<void> {
+    await awaitUntil(`${this.name} is ready`, async () => (await fetch(`${this.admin}/readyz`)).ok, within(30_000));
+  }
+
+  /** An answer of the API, parsed. */
+  async get(path: string): Promise<unknown> {
+    const response = await fetch(this.admin + path);
+    if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  async post(path: string): Promise<unknown> {
+    const response = await fetch(this.admin + path, { method: 'POST' });
+    if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  async status(): Promise<StatusAnswer> {
+    return (await this.get('/api/v1/status')) as StatusAnswer;
+  }
+
+  /** The rows of one of the tables that mean this destination. */
+  async rows(table: 'demand' | 'streams', destination: string): Promise<Record<string, unknown>[]> {
+    const path = `/api/v1/${table}?destination=${encodeURIComponent(destination)}`;
+    return ((await this.get(path)) as { items: Record<string, unknown>[] }).items;
+  }
+
+  /** The sum of the series of this name that have these labels. */
+  async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    const text = await (await fetch(`${this.admin}/metrics`)).text();
+    return sumOf(text, name, labels);
+  }
+
+  /** The most memory that the process ever had, in MiB. */
+  async peakMemory(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/^VmHWM:\s+(\d+)/m.exec(status)![1]) / 1024;
+  }
+
+  /** Seconds of processor time used so far. */
+  async processorSeconds(): Promise<number> {
+    const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+}
+
+interface StatusAnswer {
+  readonly role: string;
+  readonly roleReason?: string;
+  readonly readiness: { readonly ready: boolean; readonly reasons: readonly string[] };
+  readonly broker: {
+    readonly up: boolean;
+    readonly state: string;
+    readonly reason?: string;
+    readonly demandMethod: string;
+  };
+  readonly links: readonly { readonly peer: string; readonly up: boolean; readonly reason?: string }[];
+  readonly connectors: readonly { readonly name: string; readonly state: string; readonly reason?: string }[];
+}
+
+function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {
+  let sum = 0;
+  for (const [, series, list = '', value] of text.matchAll(/^([a-zA-Z_]\w*)(?:\{(.*)\})? (\S+)$/gm)) {
+    if (series !== name) continue;
+    const has = new Map([...list.matchAll(/(\w+)="((?:\\.|[^"])*)"/g)].map((match) => [match[1]!, match[2]!]));
+    if (Object.entries(labels).every(([label, wanted]) => has.get(label) === wanted)) sum += Number(value);
+  }
+  return sum;
+}
+
+// ---- the network -----------------------------------------------------------------------------------------------------
+
+type Json = Readonly<Record<string, unknown>>;
+
+export interface NetworkOptions {
+  /** By cluster: where it is, and what differs in its sections of the file. */
+  readonly clusters: Readonly<Record<string, { readonly site: Site; readonly broker?: Json; readonly bridge?: Json }>>;
+  readonly connectors: readonly Json[];
+  /** Clusters whose link address, or broker, is reached through a proxy. */
+  readonly proxied?: { readonly link?: readonly string[]; readonly broker?: readonly string[] };
+  /** False: bridges are started by the test. */
+  readonly start?: boolean;
+}
+
+/** A topology file in a directory of its own, and the bridges that read it; everything goes with the test. */
+export class Network {
+  readonly file: string;
+  readonly bridges = new Map<string, BridgeProcess>();
+  readonly linkProxies = new Map<string, FlakyProxy>();
+  readonly brokerProxies = new Map<string, FlakyProxy>();
+  readonly ports = new Map<string, { readonly link: number; readonly admin: number }>();
+  readonly topology: { clusters: Record<string, Json>; networkConnectors: readonly Json[] } & Json;
+  readonly #directory: string;
+  readonly #spawned: BridgeProcess[] = [];
+
+  private constructor(directory: string, connectors: readonly Json[]) {
+    this.#directory = directory;
+    this.file = join(directory, 'tombolo.yaml');
+    this.topology = { version: 1, network: 'e2e', clusters: {}, networkConnectors: connectors };
+  }
+
+  static async open(options: NetworkOptions): Promise<Network> {
+    const directory = await mkdtemp(join(keptLogs ?? tmpdir(), 'tombolo-e2e-'));
+    const network = new Network(directory, options.connectors);
+    onTestFinished(() => network.#close());
+    const names = Object.keys(options.clusters);
+    const free = await freePorts(names.length * 2);
+    for (const [index, [name, { site, broker, bridge }]] of Object.entries(options.clusters).entries()) {
+      const ports = { link: free[index * 2]!, admin: free[index * 2 + 1]! };
+      network.ports.set(name, ports);
+      let { link } = ports;
+      let { amqpPort } = site.node;
+      if (options.proxied?.link?.includes(name)) link = await proxyTo(link, network.linkProxies, name);
+      if (options.proxied?.broker?.includes(name)) amqpPort = await proxyTo(amqpPort, network.brokerProxies, name);
+      network.topology.clusters[name] = {
+        broker: {
+          type: 'rabbitmq',
+          uris: [`amqp://127.0.0.1:${amqpPort}/${site.vhost}`],
+          management: { uris: [`http://127.0.0.1:${site.node.managementPort}`] },
+          username: 'guest',
+          password: 'guest',
+          ...broker,
+        },
+        bridge: {
+          listen: `127.0.0.1:${ports.link}`,
+          uris: [`ws://127.0.0.1:${link}`],
+          admin: `127.0.0.1:${ports.admin}`,
+          secret,
+          ...bridge,
+        },
+      };
+    }
+    await network.write();
+    if (options.start !== false) {
+      for (const name of names) await network.start(name);
+      await Promise.all([...network.bridges.values()].map((bridge) => bridge.ready()));
+      for (const { from, to } of options.connectors) await network.linked(String(from), String(to));
+    }
+    return network;
+  }
+
+  /** Writes the file (JSON is YAML too) as the topology object stands now, or this text instead. */
+  async write(text = JSON.stringify(this.topology, null, 2)): Promise<void> {
+    await writeFile(this.file, text);
+  }
+
+  /** A second file beside the first, for a site that got another version of it. */
+  async writeCopy(name: string, topology: unknown): Promise<string> {
+    const file = join(this.#directory, name);
+    await writeFile(file, JSON.stringify(topology, null, 2));
+    return file;
+  }
+
+  /** Starts the bridge of a cluster, anew when it has gone. */
+  async start(
+    cluster: string,
+    options: { as?: string; file?: string; args?: readonly string[]; adminPort?: number } = {},
+  ): Promise<BridgeProcess> {
+    const { as = cluster, file = this.file, args = [], adminPort = this.ports.get(cluster)!.admin } = options;
+    const log = join(this.#directory, `${as}.log`);
+    const all = ['run', '--config', file, '--cluster', cluster, ...args];
+    const bridge = await BridgeProcess.spawn(as, adminPort, log, all);
+    this.#spawned.push(bridge);
+    this.bridges.set(as, bridge);
+    return bridge;
+  }
+
+  bridge(name: string): BridgeProcess {
+    return this.bridges.get(name)!;
+  }
+
+  /** Resolves when the two ends see each other. */
+  async linked(from: string, to: string): Promise<void> {
+    const sees = async (name: string, peer: string) => {
+      const { links } = await this.bridge(name).status();
+      return links.some((link) => link.peer === peer && link.up);
+    };
+    await awaitUntil(
+      `${from} and ${to} are linked`,
+      async () => (await sees(from, to)) && (await sees(to, from)),
+      within(30_000),
+    );
+  }
+
+  /** All that bridges of this network have written. */
+  async outputs(): Promise<string> {
+    return (await Promise.all([...this.bridges.values()].map((bridge) => bridge.output()))).join('\n');
+  }
+
+  async #close(): Promise<void> {
+    const running = this.#spawned.filter((bridge) => bridge.running);
+    for (const bridge of running) process.kill(bridge.pid, 'SIGTERM');
+    const late = setTimeout(
+      () => running.forEach((bridge) => bridge.running && process.kill(bridge.pid, 'SIGKILL')),
+      5_000,
+    );
+    await Promise.all(running.map((bridge) => bridge.exited));
+    clearTimeout(late);
+    for (const proxy of [...this.linkProxies.values(), ...this.brokerProxies.values()]) await proxy.close();
+    if (!keptLogs) await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+async function proxyTo(port: number, proxies: Map<string, FlakyProxy>, name: string): Promise<number> {
+  const proxy = await FlakyProxy.to(port);
+  proxies.set(name, proxy);
+  return proxy.port;
+}
+
+/** Two sites with a connector from west to east. */
+export async function westToEast(
+  connector: Json = {},
+  options: Partial<Omit<NetworkOptions, 'clusters' | 'connectors'>> & { west?: Json; east?: Json } = {},
+): Promise<{ west: Site; east: Site; network: Network }> {
+  const [west, east] = await Promise.all([Site.open(0), Site.open(1)]);
+  const network = await Network.open({
+    clusters: { west: { site: west, ...options.west }, east: { site: east, ...options.east } },
+    connectors: [{ name: 'west-east', from: 'west', to: 'east', ...connector }],
+    ...options,
+  });
+  return { west, east, network };
+}
+
+/** Runs the command to its end. */
+export function tombolo(
+  args: readonly string[],
+  withinMs = 20_000,
+): Promise<{ readonly code: number | null; readonly output: string; readonly errors: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    living.add(child);
+    const late = setTimeout(() => child.kill('SIGKILL'), withinMs);
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      errors += chunk;
+    });
+    child.once('close', (code) => {
+      clearTimeout(late);
+      living.delete(child);
+      resolve({ code, output, errors });
+    });
+  });
+}
+
+// ---- judging ---------------------------------------------------------------------------------------------------------
+
+/** How the bodies differ from the numbers 0 … count-1, each once. */
+export function tally(bodies: readonly string[], count: number): { lost: number; doubled: number; strange: number } {
+  const numbers = new Set(Array.from({ length: count }, (_, index) => String(index)));
+  const distinct = new Set(bodies);
+  const known = [...distinct].filter((body) => numbers.has(body)).length;
+  return { lost: count - known, doubled: bodies.length - distinct.size, strange: distinct.size - known };
+}
+
+export const exactlyOnce = { lost: 0, doubled: 0, strange: 0 };
+
+/** Looks again and again for this long and resolves with all that was seen: for what must not happen. */
+export async function watchFor<T>(ms: number, look: () => Promise<T> | T, everyMs = 100): Promise<T[]> {
+  const seen: T[] = [];
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    seen.push(await look());
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+  return seen;
+}
+
+/** Resolves when every number 0 … count-1 was among what the consumers got. */
+export async function allArrived(consumers: readonly TestConsumer[], count: number, withinMs = 60_000): Promise<void> {
+  const distinct = () => new Set(consumers.flatMap((consumer) => consumer.bodies())).size;
+  const enough = () => consumers.reduce((sum, { got }) => sum + got.length, 0) >= count && distinct() >= count;
+  await awaitUntil(`${count} different messages`, enough, { withinMs, everyMs: 50 }).catch((error) => {
+    throw new Error(`${error.message}, but ${distinct()}`, { cause: error });
+  });
+}
+
+export const within = (withinMs: number): { withinMs: number; everyMs: number } => ({ withinMs, everyMs: 50 });
