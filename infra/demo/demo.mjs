@@ -165,7 +165,9 @@ try {
   const cause = failure.cause === undefined ? '' : ` (${failure.cause.message ?? failure.cause})`;
   console.error(`\nThe demo failed: ${failure.message}${cause}`);
   console.error(`The topology and the logs of the bridges are in ${folder},`);
-  console.error(`those of the brokers in ${dirname(folder)}/tombolo-rabbit-*/log. Remove ${dirname(folder)} afterwards.`);
+  console.error(
+    `those of the brokers in ${dirname(folder)}/tombolo-rabbit-*/log. Remove ${dirname(folder)} afterwards.`,
+  );
   process.exit(1);
 }
 process.exit(0);

@@ -71,13 +71,14 @@ export async function startBridge(folder, topology, cluster) {
   const args = ['run', '--config', topology.file, '--cluster', cluster];
   const child = spawn(command, args, { stdio: ['ignore', output.fd, output.fd] });
   await output.close();
-  const exited = new Promise((resolve) => {
-    child.once('exit', (code, signal) => resolve(code ?? signal));
-    child.once('error', (error) => resolve(error.message));
-  });
   let ended;
-  exited.then((how) => {
-    ended = how;
+  const exited = new Promise((resolve) => {
+    const end = (how) => {
+      ended = how;
+      resolve();
+    };
+    child.once('exit', (code, signal) => end(code ?? signal));
+    child.once('error', (error) => end(error.message));
   });
   return {
     log,
