@@ -439,10 +439,9 @@ export class Network {
   async #close(): Promise<void> {
     const running = this.#spawned.filter((bridge) => bridge.running);
     for (const bridge of running) process.kill(bridge.pid, 'SIGTERM');
-    const late = setTimeout(
-      () => running.forEach((bridge) => bridge.running && process.kill(bridge.pid, 'SIGKILL')),
-      5_000,
-    );
+    const late = setTimeout(() => {
+      for (const bridge of running) if (bridge.running) process.kill(bridge.pid, 'SIGKILL');
+    }, 5_000);
     await Promise.all(running.map((bridge) => bridge.exited));
     clearTimeout(late);
     for (const proxy of [...this.linkProxies.values(), ...this.brokerProxies.values()]) await proxy.close();
