@@ -56,6 +56,7 @@ export class Bridge implements HostedBridge {
   readonly #queues = new Map<string, QueueProperties>();
   #visible = false;
   #linked = new Set<string>();
+  readonly #refusals = new Map<string, number>();
   #incarnation = 0;
   #stopping: Promise<void> | undefined;
   #started = false;
@@ -207,7 +208,7 @@ export class Bridge implements HostedBridge {
       source.localConsumers(demand.queue, demand.consumers);
     }
     sink.visible(this.#visible);
-    log.info({ incarnation }, 'master');
+    log.debug({ incarnation }, 'master');
     this.#links.roleChanged();
   }
 
@@ -250,8 +251,10 @@ export class Bridge implements HostedBridge {
 
   #frame(peer: string, frame: Frame, consumed: () => void): void {
     if (frame.kind === 'connectors') {
-      this.#agreement.heard(peer, frame);
-      this.#mastership?.source.reconsider();
+      if (this.#agreement.heard(peer, frame)) {
+        this.#mastership?.sink.reconsider();
+        this.#mastership?.source.reconsider();
+      }
     } else if (isForSink(frame)) this.#mastership?.sink.frame(peer, frame);
     else this.#mastership?.source.frame(peer, frame);
     consumed();
@@ -269,6 +272,18 @@ export class Bridge implements HostedBridge {
       this.#mastership?.sink.digest();
       this.#digestLater();
     });
+  }
+
+  /** Refusals since the last time go into the metrics; those of strangers are counted under the peer they claimed to be, or none. */
+  #countRefusals(): void {
+    for (const { peer, refused } of this.#links.counters()) {
+      for (const [reason, count] of refused) {
+        const key = `${peer}\u0000${reason}`;
+        const told = this.#refusals.get(key) ?? 0;
+        if (count > told) this.#options.metrics.linkRefused(peer, reason, count - told);
+        this.#refusals.set(key, count);
+      }
+    }
   }
 
   // ---- stop --------------------------------------------------------------------------------------------------------------------
@@ -294,6 +309,7 @@ export class Bridge implements HostedBridge {
     const { topology, cluster, instance, version } = this.#options;
     const mastership = this.#mastership;
     const state = this.#brokerState;
+    this.#countRefusals();
     return {
       network: topology.network,
       cluster,

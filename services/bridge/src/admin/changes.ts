@@ -1,9 +1,9 @@
 import type { Log } from '../telemetry/log.ts';
-import type { BridgeView, LinkView } from './view.ts';
+import type { BridgeView } from './view.ts';
 
 /**
- * Tells the log what an operator would want to have been told, once for each change: the broker and the links coming
- * and going, and the role. A cause that comes again while the same outage lasts is not said again.
+ * Tells the log what an operator would want to have been told, once for each change: the broker coming and going, and the
+ * role. The links speak for themselves. A cause that comes again while the same outage lasts is not said again.
  */
 export class Changes {
   readonly #log: Log;
@@ -32,13 +32,6 @@ export class Changes {
         this.#log.info({ role: view.role, reason: view.roleReason, incarnation: view.incarnation }, 'role known');
       }
     }
-    for (const link of view.links) this.#noticeLink(link);
-  }
-
-  #noticeLink({ peer, up, state, reason, address, protocolVersion }: LinkView): void {
-    if (!this.#isNews(`link ${peer}`, up ? 'up' : 'down', up ? undefined : reason)) return;
-    if (up) this.#log.info({ peer, address, protocolVersion }, 'link up');
-    else if (reason !== undefined) this.#log.warn({ peer, address, state, reason }, 'link down');
   }
 
   #isNews(about: string, state: string, reason: string | undefined): boolean {

@@ -36,9 +36,11 @@ export class Agreement {
     };
   }
 
-  /** What `peer` says of its file. */
-  heard(peer: string, frame: ConnectorsFrame): void {
+  /** What `peer` says of its file. True when that changes what may flow (before it is heard, it is taken to agree). */
+  heard(peer: string, frame: ConnectorsFrame): boolean {
+    const before = this.#between(peer).map((way) => !this.known(peer) || this.agreed(way));
     this.#said.set(peer, new Set(frame.connectors.map(({ name, from, to }) => wayKey(name, from, to))));
+    return this.#between(peer).some((way, i) => this.agreed(way) !== before[i]);
   }
 
   linkLost(peer: string): void {

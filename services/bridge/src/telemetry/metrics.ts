@@ -115,9 +115,9 @@ export class Metrics {
     this.#durations.observe(connector, seconds, n);
   }
 
-  /** A link attempt from or to `peer` was refused by either end. */
-  linkRefused(peer: string, reason: string): void {
-    this.#add('tombolo_link_refused_total', [peer, reason], 1);
+  /** Link attempts from or to `peer` were refused by either end. */
+  linkRefused(peer: string, reason: string, n = 1): void {
+    this.#add('tombolo_link_refused_total', [peer, reason], n);
   }
 
   /** Whether the link cannot send at present, and why. */

@@ -86,8 +86,7 @@ export class RabbitBroker implements Broker {
     this.#state = state;
     if (state !== before && (state.is !== before.is || event.was === 'refused')) {
       const reason = event.was === 'lost' ? { reason: event.fault.message, code: event.fault.code } : {};
-      const level = event.was === 'lost' ? 'warn' : 'info';
-      if (state.is !== before.is) log[level]({ from: before.is, to: state.is, ...reason }, 'broker connection');
+      if (state.is !== before.is) log.debug({ from: before.is, to: state.is, ...reason }, 'broker connection');
       if (before.is === 'claiming' || before.is === 'master') {
         if (state.is !== 'claiming' && state.is !== 'master') this.#detach();
       }
