@@ -61,15 +61,15 @@ async function nothingComesBack(t: Awaited<ReturnType<typeof stream>>): Promise<
 
 describe.skipIf(noNodes())('faults', () => {
   test('a link that is cut ten times loses and doubles nothing', async () => {
-    const t = await stream({ proxied: { link: ['east'] } });
+    const t = await stream({ proxied: { link: ['west', 'east'] } });
     await t.spread(10, async () => {
       await t.network.linked('west', 'east');
-      t.network.linkProxies.get('east')!.cut();
+      for (const proxy of t.network.linkProxies.values()) proxy.cut();
     });
     await t.published;
     await settled(t.west, t.east, t.consumer);
     expect(tally(t.consumer.bodies(), count)).toEqual(exactlyOnce);
-    expect(await t.network.bridge('west').metric('tombolo_link_reconnects_total')).toBeGreaterThan(5);
+    expect(await t.network.bridge('west').metric('tombolo_link_reconnects_total')).toBeGreaterThanOrEqual(10);
     await nothingComesBack(t);
   });
 
@@ -147,17 +147,27 @@ describe.skipIf(noNodes())('faults', () => {
     await nothingComesBack(t);
   });
 
+  test('a consumer that came just before its bridge was started anew is served within ten seconds', async () => {
+    // The management API's lists lag by five seconds, and no event tells of what came before.
+    const { west, east, network } = await westToEast();
+    await Promise.all([west.declare('q'), east.declare('q'), west.publish('q', 10)]);
+    await network.bridge('east').kill();
+    const consumer = await east.consume('q');
+    await network.start('east');
+    await consumer.wait(10, 10_000);
+  });
+
   test('a link that goes silent is given up and dialled anew, and nothing is lost or doubled', async () => {
-    const t = await stream({ proxied: { link: ['east'] } });
+    const t = await stream({ proxied: { link: ['west', 'east'] } });
     await t.consumer.wait(5_000);
-    const proxy = t.network.linkProxies.get('east')!;
-    proxy.freeze();
+    const proxies = [...t.network.linkProxies.values()];
+    for (const proxy of proxies) proxy.freeze();
     await awaitUntil(
       'the silence is noticed',
       async () => (await t.network.bridge('west').metric('tombolo_link_up', { peer: 'east' })) === 0,
       within(30_000),
     );
-    proxy.thaw();
+    for (const proxy of proxies) proxy.thaw();
     await t.published;
     await settled(t.west, t.east, t.consumer);
     expect(tally(t.consumer.bodies(), count)).toEqual(exactlyOnce);

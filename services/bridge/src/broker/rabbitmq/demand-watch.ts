@@ -16,6 +16,8 @@ const pollMs = 1_000;
 const debounceMs = 100;
 /** Management's lists lag by a statistics interval: a second look after it. */
 const settleMs = 6_000;
+/** What came before the first events is in lists only, and in these after two such intervals at worst. */
+const catchUpMs = 11_000;
 /** A failed snapshot is tried again. */
 const retryMs = 2_000;
 
@@ -38,6 +40,8 @@ export class RabbitDemandWatch implements DemandWatch {
   #visible = false;
   #looking = false;
   #managementFails = false;
+  /** Until then lists may miss what no event has told: they are read as if there were no events. */
+  #catchUpUntil = 0;
   /** When the next snapshot is due, and what cancels its wake. */
   #due: { readonly at: number; readonly cancel: () => void } | undefined;
 
@@ -72,8 +76,8 @@ export class RabbitDemandWatch implements DemandWatch {
     this.#attached = true;
     this.#vhost = uri.vhost;
     this.#events?.start(uri);
-    if (this.#management) this.#lookIn(0);
-    else this.#passive.start();
+    this.#catchUp();
+    if (!this.#management) this.#passive.start();
   }
 
   /** It is not. What was told stands. */
@@ -123,7 +127,12 @@ export class RabbitDemandWatch implements DemandWatch {
     if (this.#flowing === flowing) return;
     this.#flowing = flowing;
     // What happened before the binding is in no event, what happens without it neither.
-    if (this.#attached && this.#management) this.#lookIn(0);
+    if (this.#attached) this.#catchUp();
+  }
+
+  #catchUp(): void {
+    this.#catchUpUntil = this.#surroundings.clock.now() + catchUpMs;
+    if (this.#management) this.#lookIn(0);
   }
 
   #event(name: string, headers: Readonly<Record<string, unknown>>): void {
@@ -199,7 +208,7 @@ export class RabbitDemandWatch implements DemandWatch {
       return;
     }
     this.#looking = true;
-    let next = this.#flowing ? reconcileMs : pollMs;
+    let next = this.#flowing && this.#surroundings.clock.now() >= this.#catchUpUntil ? reconcileMs : pollMs;
     try {
       const [queues, consumers] = await Promise.all([
         management.queues(this.#vhost),
