@@ -1,5 +1,5 @@
 import type { Clock } from '@tombolo/kernel/clock';
-import type { ControlFrame, Destination, MessagesFrame } from '@tombolo/wire/frame';
+import type { ControlFrame, MessagesFrame } from '@tombolo/wire/frame';
 import type { Agreement } from '../routing/agreement.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
@@ -28,9 +28,4 @@ export interface HalfOptions {
   readonly metrics: Metrics;
   readonly log: ShellLog;
   readonly clock: Clock;
-}
-
-/** A destination as a map key. */
-export function destinationKey({ kind, name }: Destination): string {
-  return `${kind}:${name}`;
 }

@@ -12,10 +12,11 @@ import type {
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
+import { destinationKey } from '../routing/destination-key.ts';
 import { advertisementLine, Digest } from '../routing/digest.ts';
 import type { SinkEffect } from './effects.ts';
 import { DIGEST_BYTES } from './in-doubt.ts';
-import { destinationKey, type HalfOptions } from './shell.ts';
+import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 
 const LEASE_MS = 90_000;

@@ -1,39 +1,21 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
-import type {
-  CollectedFrame,
-  ControlFrame,
-  DemandFrame,
-  Destination,
-  QueueProperties,
-  WithdrawFrame,
-} from '@tombolo/wire/frame';
+import type { CollectedFrame, ControlFrame, Destination, QueueProperties } from '@tombolo/wire/frame';
 import { identityOf } from '@tombolo/wire/identity';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Consumer, Delivery } from '../broker/port.ts';
-import { advertisementLine, Digest } from '../routing/digest.ts';
+import { type RemoteDemand, RemoteDemands, type Unserved } from '../routing/remote-demands.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { type Forwardable, Forwarder } from './forwarder.ts';
 import { DIGEST_BYTES, Orphans } from './in-doubt.ts';
-import { destinationKey, type HalfOptions } from './shell.ts';
+import type { HalfOptions } from './shell.ts';
 import { SourceStream, takenFrom } from './source-machine.ts';
 
 /** How long a fresh bridge waits for absent peers to tell what its predecessor left in doubt. */
 const COLLECT_MS = 5_000;
 const ABSENT_RETRY_MS = 5_000;
-
-/** What a peer's bridge has said of its consumers. */
-interface RemoteDemand {
-  incarnation: number;
-  version: number;
-  /** False: withdrawn; kept so that an older advertisement that comes late is not believed. */
-  alive: boolean;
-  swept: boolean;
-  frame: DemandFrame | undefined;
-  unserved: { reason: string; detail: string } | undefined;
-}
 
 /** A stream with what belongs to it outside of the machine. */
 interface Flow {
@@ -69,10 +51,11 @@ export class SourceHalf {
     readonly deadLetters: DeadLetters;
     readonly inFlightBytes: number;
   };
-  #demands = new Map<string, Map<string, RemoteDemand>>();
+  readonly #demands = new RemoteDemands();
   #queues = new Map<string, QueueAtSource>();
   /** Queues that exist, as far as the watch has told. */
   #known = new Map<string, QueueProperties>();
+  readonly #localConsumers = new Map<string, number>();
   #forwarders = new Map<string, Forwarder>();
   #linked = new Set<string>();
   #answered = new Set<string>();
@@ -127,6 +110,8 @@ export class SourceHalf {
 
   /** How many consumers of the own cluster the queue has. */
   localConsumers(queue: string, consumers: number): void {
+    if (consumers === 0) this.#localConsumers.delete(queue);
+    else this.#localConsumers.set(queue, consumers);
     const known = this.#queues.get(queue);
     if (!known || known.localConsumers === consumers) return;
     known.localConsumers = consumers;
@@ -176,20 +161,25 @@ export class SourceHalf {
   frame(peer: string, frame: ControlFrame): void {
     const now = this.#now();
     switch (frame.kind) {
-      case 'demand':
-        if (frame.sink === peer) this.#demanded(peer, frame);
+      case 'demand': {
+        const demand = frame.sink === peer ? this.#demands.demanded(peer, frame) : undefined;
+        if (demand) this.#serve(demand);
         break;
-      case 'withdraw':
-        if (frame.sink === peer) this.#withdrawn(peer, frame);
+      }
+      case 'withdraw': {
+        const demand = frame.sink === peer ? this.#demands.withdrawn(peer, frame) : undefined;
+        if (demand) this.#drop(demand);
         break;
+      }
       case 'snapshot-begin':
-        for (const demand of this.#demandsOf(peer).values()) demand.swept = demand.alive;
+        this.#demands.snapshotBegun(peer);
         break;
       case 'snapshot-end':
-        for (const [key, demand] of this.#demandsOf(peer)) if (demand.swept) this.#drop(peer, key, demand);
+        for (const demand of this.#demands.snapshotEnded(peer)) this.#drop(demand);
         break;
       case 'digest':
-        this.#compare(peer, frame.count, frame.digest);
+        if (!this.#demands.agrees(peer, frame.count, frame.digest))
+          this.#options.links.send(peer, { kind: 'snapshot-request' });
         break;
       case 'collected':
         if (frame.sink === peer) this.#collected(peer, frame);
@@ -227,95 +217,32 @@ export class SourceHalf {
 
   // ---- remote demand -----------------------------------------------------------------------------------------------------
 
-  #demandsOf(peer: string): Map<string, RemoteDemand> {
-    let demands = this.#demands.get(peer);
-    if (!demands) {
-      demands = new Map();
-      this.#demands.set(peer, demands);
-    }
-    return demands;
-  }
-
-  #demanded(peer: string, frame: DemandFrame): void {
-    const demands = this.#demandsOf(peer);
-    const key = destinationKey(frame.destination);
-    const known = demands.get(key);
-    if (known && compareVersions(frame, known) < 0) return;
-    const demand: RemoteDemand = {
-      incarnation: frame.incarnation,
-      version: frame.version,
-      alive: true,
-      swept: false,
-      frame,
-      unserved: undefined,
-    };
-    demands.set(key, demand);
-    this.#serve(peer, demand);
-  }
-
-  #withdrawn(peer: string, frame: WithdrawFrame): void {
-    const demands = this.#demandsOf(peer);
-    const key = destinationKey(frame.destination);
-    const known = demands.get(key);
-    if (known && compareVersions(frame, known) < 0) return;
-    const demand: RemoteDemand = {
-      incarnation: frame.incarnation,
-      version: frame.version,
-      alive: false,
-      swept: false,
-      frame: known?.frame,
-      unserved: undefined,
-    };
-    demands.set(key, demand);
-    this.#drop(peer, key, demand);
-  }
-
-  #drop(peer: string, key: string, demand: RemoteDemand): void {
-    demand.alive = false;
-    demand.swept = false;
-    demand.unserved = undefined;
-    const flow = key.startsWith('queue:') ? this.#queues.get(key.slice(6))?.flows.get(peer) : undefined;
-    const passage = flow && this.#options.agreement.outbound(peer, { kind: 'queue', name: flow.queue.name });
-    if (flow && !(passage?.open && passage.static))
-      this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
-  }
-
-  #compare(peer: string, count: number, digest: string): void {
-    const own = new Digest();
-    for (const [key, { alive, incarnation, version }] of this.#demandsOf(peer)) {
-      if (alive)
-        own.add(
-          advertisementLine(
-            key.startsWith('queue:') ? 'queue' : 'topic',
-            key.slice(key.indexOf(':') + 1),
-            incarnation,
-            version,
-          ),
-        );
-    }
-    if (own.count !== count || own.toString() !== digest) this.#options.links.send(peer, { kind: 'snapshot-request' });
+  #drop({ peer, destination }: RemoteDemand): void {
+    const flow = destination.kind === 'queue' ? this.#queues.get(destination.name)?.flows.get(peer) : undefined;
+    if (!flow) return;
+    const passage = this.#options.agreement.outbound(peer, destination);
+    if (passage.open && passage.static) return;
+    this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
   }
 
   #serveAll(): void {
-    for (const [peer, demands] of this.#demands)
-      for (const demand of demands.values()) if (demand.alive) this.#serve(peer, demand);
+    for (const demand of [...this.#demands.standing()]) this.#serve(demand);
   }
 
-  #serveQueue(queue: string): void {
-    const key = `queue:${queue}`;
-    for (const [peer, demands] of this.#demands) {
-      const demand = demands.get(key);
-      if (demand?.alive) this.#serve(peer, demand);
+  #serveQueue(name: string): void {
+    for (const peer of this.#options.agreement.outboundPeers()) {
+      const demand = this.#demands.get(peer, { kind: 'queue', name });
+      if (demand) this.#serve(demand);
+      if (this.#linked.has(peer)) this.#serveStatic(peer, name);
     }
-    for (const peer of this.#linked) this.#serveStatic(peer, queue);
   }
 
   /** Opens a stream for this demand, or notes why there is none. */
-  #serve(peer: string, demand: RemoteDemand): void {
-    const { frame } = demand;
-    if (!frame || frame.destination.kind !== 'queue' || this.#draining) return;
-    const { name } = frame.destination;
-    const passage = this.#options.agreement.outbound(peer, frame.destination);
+  #serve(demand: RemoteDemand): void {
+    const { peer, destination, frame } = demand;
+    if (!frame || destination.kind !== 'queue' || this.#draining) return;
+    const { name } = destination;
+    const passage = this.#options.agreement.outbound(peer, destination);
     if (!passage.open) {
       demand.unserved = { reason: passage.reason, detail: passage.detail };
       return;
@@ -328,22 +255,17 @@ export class SourceHalf {
     }
     if (!this.#brokerUp) return;
     const create = connector.createDestinations === 'source' || connector.createDestinations === 'both';
+    const later = (reason: string, detail: string): void => {
+      demand.unserved = { reason, detail };
+      this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
+    };
     this.#inspect(name, create ? frame.queue : undefined).then(
       (found) => {
-        if (!demand.alive) return;
+        if (this.#demands.get(peer, destination) !== demand) return;
         if (found) demand.unserved = this.#open(peer, name, found, connector, entry);
-        else {
-          demand.unserved = {
-            reason: 'queue_absent',
-            detail: `queue ${name} does not exist on ${this.#options.cluster}`,
-          };
-          this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
-        }
+        else later('queue_absent', `queue ${name} does not exist on ${this.#options.cluster}`);
       },
-      (thrown: unknown) => {
-        demand.unserved = { reason: 'no_permission', detail: messageOf(thrown) };
-        this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
-      },
+      (thrown: unknown) => later('no_permission', messageOf(thrown)),
     );
   }
 
@@ -383,22 +305,10 @@ export class SourceHalf {
     properties: QueueProperties,
     connector: { name: string; decreaseNetworkConsumerPriority: boolean; holdWhenLinkLostMs: number },
     entry: { prefetchSize: number; prefetchBytes: number },
-  ): { reason: string; detail: string } | undefined {
+  ): Unserved | undefined {
     const refusal = refusedSource(properties);
     if (refusal) return { reason: 'refused', detail: `queue ${name} on ${this.#options.cluster}: ${refusal}` };
-    let queue = this.#queues.get(name);
-    if (!queue) {
-      queue = {
-        name,
-        orphans: new Orphans(),
-        flows: new Map(),
-        properties,
-        epochs: 0,
-        localConsumers: 0,
-        fresh: false,
-      };
-      this.#queues.set(name, queue);
-    }
+    const queue = this.#queueOf(name);
     queue.properties = properties;
     const existing = queue.flows.get(peer);
     if (existing && existing.machine.phase !== 'ended') {
@@ -428,6 +338,17 @@ export class SourceHalf {
     if (!this.#brokerUp) this.#run(flow, flow.machine.brokerUp(false, this.#now()));
     if (this.#linked.has(peer)) this.#run(flow, flow.machine.linkUp(this.#now()));
     return undefined;
+  }
+
+  #queueOf(name: string): QueueAtSource {
+    let queue = this.#queues.get(name);
+    if (!queue) {
+      const properties = this.#known.get(name) ?? {};
+      const localConsumers = this.#localConsumers.get(name) ?? 0;
+      queue = { name, orphans: new Orphans(), flows: new Map(), properties, epochs: 0, localConsumers, fresh: false };
+      this.#queues.set(name, queue);
+    }
+    return queue;
   }
 
   #machine(
@@ -480,20 +401,7 @@ export class SourceHalf {
   #collected(peer: string, frame: CollectedFrame): void {
     if (frame.incarnation !== this.#options.incarnation || this.#answered.has(peer)) return;
     for (const { destination, digests, ids } of frame.items) {
-      let queue = this.#queues.get(destination.name);
-      if (!queue) {
-        const properties = this.#known.get(destination.name) ?? {};
-        queue = {
-          name: destination.name,
-          orphans: new Orphans(),
-          flows: new Map(),
-          properties,
-          epochs: 0,
-          localConsumers: 0,
-          fresh: false,
-        };
-        this.#queues.set(destination.name, queue);
-      }
+      const queue = this.#queueOf(destination.name);
       for (let i = 0; i < ids.length; i++) {
         queue.orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, this.#now());
       }
@@ -648,8 +556,8 @@ export class SourceHalf {
     this.#options.log.debug({ destination: flow.queue.name, peer: flow.peer, reason }, 'stream ended');
     if (flow.queue.flows.get(flow.peer) === flow) flow.queue.flows.delete(flow.peer);
     if (this.#draining && [...this.#flows()].length === 0) this.#drained?.();
-    const demand = this.#demandsOf(flow.peer).get(`queue:${flow.queue.name}`);
-    if (demand?.alive && !this.#draining) this.#serve(flow.peer, demand);
+    const demand = this.#demands.get(flow.peer, { kind: 'queue', name: flow.queue.name });
+    if (demand && !this.#draining) this.#serve(demand);
   }
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------
@@ -672,19 +580,15 @@ export class SourceHalf {
   }
 
   demandViews(): DemandView[] {
-    return [...this.#demands].flatMap(([peer, demands]) =>
-      [...demands.values()]
-        .filter(({ alive, frame }) => alive && frame)
-        .map(({ frame, unserved }) => ({
-          kind: frame!.destination.kind,
-          destination: frame!.destination.name,
-          cluster: peer,
-          consumers: frame!.consumers,
-          unserved: unserved?.reason,
-          detail: unserved?.detail,
-          connectors: [frame!.connector],
-        })),
-    );
+    return [...this.#demands.standing()].map(({ peer, destination, frame, unserved }) => ({
+      kind: destination.kind,
+      destination: destination.name,
+      cluster: peer,
+      consumers: frame?.consumers ?? 0,
+      unserved: unserved?.reason,
+      detail: unserved?.detail,
+      connectors: frame ? [frame.connector] : [],
+    }));
   }
 
   streamViews(): StreamView[] {
@@ -723,13 +627,6 @@ export class SourceHalf {
   #now(): number {
     return this.#options.clock.now();
   }
-}
-
-function compareVersions(
-  a: { incarnation: number; version: number },
-  b: { incarnation: number; version: number },
-): number {
-  return a.incarnation - b.incarnation || a.version - b.version;
 }
 
 /** Why a queue cannot be a source, or undefined. */
