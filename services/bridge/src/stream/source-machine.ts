@@ -86,6 +86,8 @@ export class SourceStream {
   #brokerUp = true;
   #granted = 0;
   #creditVersion = 0;
+  /** The newest credit of which it is known how much was taken under it. */
+  #answered = 0;
   #generation: Generation | undefined;
   #generations = 0;
   /** Accepted, and not acknowledged yet: the broker would hand over more than credit permits. */
@@ -183,6 +185,7 @@ export class SourceStream {
   linkLost(now: number): SourceEffect[] {
     this.#linked = false;
     this.#creditVersion = 0;
+    this.#answered = 0;
     this.#granted = Math.min(this.#granted, this.taken);
     this.#stopConsuming();
     this.#returned(this.#flight.returnUnsent(), 'link_lost');
@@ -310,7 +313,7 @@ export class SourceStream {
 
   consumerEnded(generation: number, end: ConsumerEnd, now: number): SourceEffect[] {
     if (this.#generation?.id !== generation) return this.#take();
-    this.#generation = undefined;
+    this.#consumerGone(now);
     switch (end.why) {
       case 'cancelled':
         this.#pumpWithheld(now);
@@ -354,7 +357,7 @@ export class SourceStream {
   brokerUp(up: boolean, now: number): SourceEffect[] {
     this.#brokerUp = up;
     if (!up) {
-      this.#generation = undefined;
+      this.#consumerGone(now);
       return this.channelLost(undefined, now);
     }
     this.#consumeAt = 0;
@@ -489,7 +492,7 @@ export class SourceStream {
         sent: this.#flight.last,
         settledThrough: this.#flight.settledThrough,
         removedThrough: this.#removal.removedThrough,
-        creditVersion: this.#creditVersion,
+        creditVersion: this.#answered,
         taken: this.taken,
         returned: this.#flight.gone(),
         empty: this.unsettled === 0,
@@ -506,13 +509,26 @@ export class SourceStream {
       if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted) {
         this.#stopConsuming();
       }
-      if (lowered) this.#sendState(now);
+      this.#answer();
+      if (lowered && this.#answered === version) this.#sendState(now);
       else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
     } else this.#sendState(now); // said again: the sink has not heard how things stand
     this.#pumpWithheld(now);
     this.#advance();
     this.#judgeGeneration();
     this.#consume(now);
+  }
+
+  /** A consumer that is being cancelled may still be handed messages: what was taken is not known before its end. */
+  #answer(): void {
+    if (!this.#generation?.cancelling) this.#answered = this.#creditVersion;
+  }
+
+  #consumerGone(now: number): void {
+    this.#generation = undefined;
+    if (this.#answered === this.#creditVersion) return;
+    this.#answer();
+    this.#sendState(now);
   }
 
   #stopConsuming(): void {
