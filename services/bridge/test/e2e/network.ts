@@ -133,6 +133,9 @@ export class Site {
     await channel.prefetch(prefetch);
     const got: Received[] = [];
     let open = true;
+    channel.on('close', () => {
+      open = false;
+    });
     await channel.consume(
       queue,
       (message) => {
