@@ -194,12 +194,22 @@ export class Bridge implements HostedBridge {
       sendData: (peer, frame) => this.#links.sendData(peer, frame),
     };
     const settings = topology.clusters[cluster]!.bridge;
-    const half = { cluster, incarnation, agreement: this.#agreement, links, metrics, log, clock, broker: this.#broker };
-    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters.queue, metrics);
+    const half = {
+      cluster,
+      incarnation,
+      agreement: this.#agreement,
+      links,
+      metrics,
+      log,
+      clock,
+      broker: this.#broker,
+      inFlightBytes: settings.inFlightBytes,
+    };
+    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics);
     this.#mastership = {
       incarnation,
       sink: new SinkHalf(half),
-      source: new SourceHalf({ ...half, deadLetters, inFlightBytes: settings.inFlightBytes }),
+      source: new SourceHalf({ ...half, deadLetters }),
     };
     const { sink, source } = this.#mastership;
     for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
@@ -255,8 +265,9 @@ export class Bridge implements HostedBridge {
         this.#mastership?.sink.reconsider();
         this.#mastership?.source.reconsider();
       }
-    } else if (isForSink(frame)) this.#mastership?.sink.frame(peer, frame);
-    else this.#mastership?.source.frame(peer, frame);
+    } else if (isForSink(frame)) {
+      if (this.#mastership) return this.#mastership.sink.frame(peer, frame, consumed);
+    } else this.#mastership?.source.frame(peer, frame);
     consumed();
   }
 

@@ -88,8 +88,8 @@ export function decodeFrame(bytes: Uint8Array): Frame | UnknownFrame {
 
 function encodeMessages(frame: MessagesFrame): Buffer {
   if (frame.messages.length > limits.messages) invalid(`it has more than ${limits.messages} messages`);
-  const { address, incarnation, epoch } = frame;
-  const head = { address, incarnation, epoch, count: frame.messages.length };
+  const { address, incarnation, epoch, last } = frame;
+  const head = { address, incarnation, epoch, last, count: frame.messages.length };
   const length = recordsLength(frame.messages);
   const bytes = begin('messages', head, length);
   writeRecords(bytes, bytes.length - length, frame.messages);
@@ -97,7 +97,12 @@ function encodeMessages(frame: MessagesFrame): Buffer {
 }
 
 function decodeMessages(head: Fields, raw: Buffer): MessagesFrame {
-  return { kind: 'messages', ...streamKey(head), messages: readRecords(raw, whole(head, 'count')) };
+  return {
+    kind: 'messages',
+    ...streamKey(head),
+    last: whole(head, 'last'),
+    messages: readRecords(raw, whole(head, 'count')),
+  };
 }
 
 function encodeCollected(frame: CollectedFrame): Buffer {

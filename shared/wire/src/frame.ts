@@ -155,6 +155,9 @@ export interface StreamMessage extends Envelope {
 /** Source → sink. The only data frame: subject to the byte grant of the link. */
 export interface MessagesFrame extends StreamFrame {
   readonly kind: 'messages';
+  /** The highest number assigned so far: whatever of it the receiver lacks now was lost on the way. Data frames keep their order. */
+  readonly last: number;
+  /** May be empty: then the frame only tells `last`. */
   readonly messages: readonly StreamMessage[];
 }
 
@@ -169,8 +172,6 @@ export interface SettleFrame extends StreamFrame {
 /** Source → sink, from time to time while something is open: lets the sink notice lost frames and drop old records. */
 export interface StateFrame extends StreamFrame {
   readonly kind: 'state';
-  /** The highest number sent. */
-  readonly sent: number;
   readonly settledThrough: number;
   /** All numbers up to this one are known to be removed from the source's queue. */
   readonly removedThrough: number;

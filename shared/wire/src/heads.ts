@@ -114,7 +114,6 @@ export const headReaders: Readers = {
   state: (head) => ({
     kind: 'state',
     ...streamKey(head),
-    sent: whole(head, 'sent'),
     settledThrough: whole(head, 'settledThrough'),
     removedThrough: whole(head, 'removedThrough'),
     creditVersion: whole(head, 'creditVersion'),

@@ -100,7 +100,6 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
     kind: is('state'),
     ...key,
-    sent: whole,
     settledThrough: whole,
     removedThrough: whole,
     creditVersion: whole,
@@ -110,5 +109,5 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
   }),
   fc.record({ kind: is('gap'), ...key, missing: ranges }),
   fc.record({ kind: is('closed'), ...key, reason: name }),
-  fc.record({ kind: is('messages'), ...key, messages: fc.array(message, { maxLength: 6 }) }),
+  fc.record({ kind: is('messages'), ...key, last: whole, messages: fc.array(message, { maxLength: 6 }) }),
 ) as fc.Arbitrary<Frame>;

@@ -95,7 +95,7 @@ export interface Source {
   /** Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known. */
   inspect(queue: string): Promise<QueueInspection | undefined>;
   /** Declares a durable queue as described; used for createDestinations. Rejects with a Fault. */
-  declare(queue: string, properties: QueueProperties): Promise<void>;
+  declare(queue: string, properties: QueueProperties & { readonly messageTtlMs?: number }): Promise<void>;
 }
 
 /** `ready` and `consumers` as the broker counts them (a bridge's own included); properties as far as they can be known. */

@@ -3,6 +3,13 @@ import type { Broker, Publisher, PublishOutcome } from '../broker/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Taken } from './effects.ts';
 
+/** Where dead letters are kept, and for how long and how many of them. */
+export interface DeadLetterSettings {
+  readonly queue: string;
+  readonly maxBytes: number;
+  readonly ttlMs: number;
+}
+
 /** Why and where from a message was parked. */
 export interface DeadLetterContext {
   readonly reason: string;
@@ -17,24 +24,28 @@ export interface DeadLetterContext {
  */
 export class DeadLetters {
   #broker: Broker;
-  #queue: string;
+  #settings: DeadLetterSettings;
   #metrics: Metrics;
   #publisher: Publisher | undefined;
   #pending = new Map<number, (outcome: PublishOutcome) => void>();
   #next = 0;
 
-  constructor(broker: Broker, queue: string, metrics: Metrics) {
+  constructor(broker: Broker, settings: DeadLetterSettings, metrics: Metrics) {
     this.#broker = broker;
-    this.#queue = queue;
+    this.#settings = settings;
     this.#metrics = metrics;
   }
 
   /** Resolves with true once the broker has confirmed it; false: try again later. */
   async park(message: Taken, context: DeadLetterContext): Promise<boolean> {
+    const { queue, maxBytes, ttlMs } = this.#settings;
     if (!this.#publisher) {
-      if (!(await this.#broker.source.inspect(this.#queue)))
-        await this.#broker.source.declare(this.#queue, { durable: true });
-      this.#publisher ??= this.#broker.sink.publisher(this.#queue, {
+      if (!(await this.#broker.source.inspect(queue))) {
+        // A full dead-letter queue refuses: the message then stays where it is, instead of pushing an older one out.
+        const bounds = { maxLengthBytes: maxBytes, overflow: 'reject-publish', messageTtlMs: ttlMs };
+        await this.#broker.source.declare(queue, { type: 'classic', durable: true, ...bounds });
+      }
+      this.#publisher ??= this.#broker.sink.publisher(queue, {
         outcome: (ids, outcome) => {
           for (const id of ids) {
             this.#pending.get(id)?.(outcome);
@@ -64,7 +75,7 @@ export class DeadLetters {
     if (this.#broker.sink.unpublishable({ properties, body })?.includes('header')) return Promise.resolve('poison');
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      this.#publisher!.publish([{ id, exchange: '', routingKey: this.#queue, properties, body }]);
+      this.#publisher!.publish([{ id, exchange: '', routingKey: this.#settings.queue, properties, body }]);
     });
   }
 }

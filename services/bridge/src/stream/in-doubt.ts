@@ -39,6 +39,12 @@ export class IdentityLog {
     this.#bytes.set(digest.subarray(0, DIGEST_BYTES), at + 1);
   }
 
+  /** Forgets one number. */
+  delete(sequence: number): void {
+    const index = sequence - this.#first;
+    if (index >= 0 && index < this.#count) this.#bytes[index * (DIGEST_BYTES + 1)] = 0;
+  }
+
   /** Drops all numbers up to and including `through`. */
   dropThrough(through: number): void {
     const drop = Math.min(this.#count, through - this.#first + 1);

@@ -33,6 +33,7 @@ const RELEASE_CAP_MS = 10_000;
 export class InFlight<Owner> {
   readonly #owner: Owner;
   readonly #orphans: Orphans<Owner>;
+  readonly #dropped: (sequence: number) => void;
   /** Entries of sequence numbers #base …; undefined once acknowledged or given back. */
   #entries: (Entry | undefined)[] = [];
   #base = 1;
@@ -44,9 +45,11 @@ export class InFlight<Owner> {
   #bytes = 0;
   #meanBytes = 0;
 
-  constructor(owner: Owner, orphans: Orphans<Owner>) {
+  /** @param dropped told of every number that ends otherwise than by an acknowledgement */
+  constructor(owner: Owner, orphans: Orphans<Owner>, dropped: (sequence: number) => void) {
     this.#owner = owner;
     this.#orphans = orphans;
+    this.#dropped = dropped;
   }
 
   /** The highest sequence number assigned. */
@@ -185,12 +188,13 @@ export class InFlight<Owner> {
 
   /** Its acknowledgement is written. */
   acknowledged(entry: Entry): void {
-    this.#clear(entry);
+    this.#entries[entry.sequence - this.#base] = undefined;
   }
 
   /** To be sent again after a while; false when it cannot be: it is unknown, decided, or its delivery died. */
   release(sequence: number, now: number): boolean {
     const entry = this.entry(sequence);
+    if (entry?.status === 'returned') this.#clear(entry); // the sink has not stored it: nothing is in doubt
     if (!entry || (entry.status !== 'sent' && entry.status !== 'parking')) return false;
     if (!entry.token) {
       this.forget(entry);
@@ -205,6 +209,7 @@ export class InFlight<Owner> {
   /** The sink can never take it: it is to be parked. */
   reject(sequence: number): Entry | undefined {
     const entry = this.entry(sequence);
+    if (entry?.status === 'returned') this.#clear(entry);
     if (!entry || (entry.status !== 'sent' && entry.status !== 'queued' && entry.status !== 'released'))
       return undefined;
     entry.status = 'parking';
@@ -261,7 +266,10 @@ export class InFlight<Owner> {
 
   /** What the sink has released, and what is queued to be sent again: it is not with the sink. */
   returnReleased(): DeliveryToken[] {
-    const tokens = [...this.#released, ...this.#resend].flatMap((sequence) => this.giveBack(this.entry(sequence)));
+    const tokens = [...this.#released, ...this.#resend].flatMap((sequence) => {
+      const entry = this.entry(sequence);
+      return entry?.status === 'released' || entry?.status === 'queued' ? this.giveBack(entry) : [];
+    });
     this.#resend = [];
     return tokens;
   }
@@ -324,10 +332,12 @@ export class InFlight<Owner> {
     this.#clear(entry);
   }
 
-  /** The queue is gone with all its messages. */
-  clear(): void {
+  /** The queue is gone with all its messages; returns the deliveries that were held of it. */
+  clear(): DeliveryToken[] {
+    const tokens = this.#unsent.map(({ taken }) => taken.token);
     for (const entry of this.#entries) {
-      if (entry && !entry.token) this.#orphans.decided(entry.taken.digest, this.#owner, entry.sequence);
+      if (entry?.token) tokens.push(entry.token);
+      else if (entry) this.#orphans.decided(entry.taken.digest, this.#owner, entry.sequence);
     }
     this.#entries = [];
     this.#base = this.#last + 1;
@@ -336,6 +346,7 @@ export class InFlight<Owner> {
     this.#released.clear();
     this.#unsettled = 0;
     this.#bytes = 0;
+    return tokens;
   }
 
   /** Moves on over numbers that are done; false when there were none at the front. */
@@ -359,6 +370,7 @@ export class InFlight<Owner> {
   }
 
   #clear(entry: Entry): void {
+    this.#dropped(entry.sequence);
     this.#released.delete(entry.sequence);
     this.#entries[entry.sequence - this.#base] = undefined;
   }

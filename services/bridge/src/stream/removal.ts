@@ -42,6 +42,11 @@ export class Removal {
     this.#log.set(sequence, taken.digest, taken.hasId);
   }
 
+  /** The number ended without an acknowledgement: it is not in doubt. */
+  dropped(sequence: number): void {
+    this.#log.delete(sequence);
+  }
+
   acknowledged(tokens: readonly DeliveryToken[], now: number): void {
     for (const token of tokens) this.#unflushed.set(token.channel, token);
     if (this.#at === Number.POSITIVE_INFINITY) this.#at = now + FLUSH_MS;

@@ -26,6 +26,8 @@ export type DestinationEffect =
 
 const PROBE_FIRST_MS = 5;
 const PROBE_LAST_MS = 1_000;
+/** How long messages wait at the sink for their broker to come back before they are the source's again. */
+const DOWN_MS = 10_000;
 
 /**
  * One destination of a sink: the window of its consumers, shared by the streams of all its sources, and the probing of its
@@ -41,6 +43,13 @@ export class SinkDestination {
   #static = false;
   #brokerUp = false;
   #draining = false;
+  /** Withdrawn, or the broker is away for long: what arrives goes back, it does not wait here. */
+  #shut = false;
+  #downSince = Number.POSITIVE_INFINITY;
+  /** Of a message, for bounds in bytes; 0: none was seen. */
+  #meanBytes = 0;
+  #roomMessages = Number.POSITIVE_INFINITY;
+  #roomBytes = Number.POSITIVE_INFINITY;
   #probe: { inFlight: boolean; at: number; delay: number; confirmed: number } = {
     inFlight: false,
     at: 0,
@@ -67,6 +76,7 @@ export class SinkDestination {
   nextWake(): number {
     let at = this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextWake());
+    if (!this.#shut && this.bytes > 0) at = Math.min(at, this.#downSince + DOWN_MS);
     return at;
   }
 
@@ -75,6 +85,7 @@ export class SinkDestination {
     if (this.#static) return [];
     const before = this.#window.capacity;
     if (capacity === before) return [];
+    if (capacity > 0 && this.#downSince === Number.POSITIVE_INFINITY) this.#shut = false;
     setCapacity(this.#window, capacity);
     this.#touched(now);
     this.#setMayPublish(now);
@@ -85,22 +96,33 @@ export class SinkDestination {
   /** Forwarded without demand, as long as the connector says so. */
   setStatic(now: number): DestinationEffect[] {
     this.#static = true;
+    this.#shut = false;
     setCapacity(this.#window, Number.POSITIVE_INFINITY);
-    this.#window.known = true;
     this.#setMayPublish(now);
     return this.#finish(now);
   }
 
-  /** Ready messages that the queue may hold at most (max-length), Infinity without. */
-  setRoom(room: number): void {
-    this.#window.room = room;
+  /** What the queue may hold at most (max-length, max-length-bytes); Infinity without. */
+  setRoom(messages: number, bytes: number): void {
+    this.#roomBytes = bytes;
+    this.#window.room = this.#meanBytes === 0 ? messages : Math.min(messages, Math.floor(bytes / this.#meanBytes));
+    if (this.#meanBytes === 0 && bytes !== Number.POSITIVE_INFINITY) this.#window.room = Math.min(messages, 1);
+    this.#roomMessages = messages;
   }
 
   brokerUp(up: boolean, now: number): DestinationEffect[] {
     this.#brokerUp = up;
-    if (!up) this.#probe.inFlight = false;
     this.#touched(now);
     this.#setMayPublish(now);
+    if (up) {
+      this.#downSince = Number.POSITIVE_INFINITY;
+      this.#shut = this.#shut && !this.#static && !this.able;
+    } else {
+      // The demand stands, but is unknown: no more credit, and after a while what waits here goes back.
+      this.#probe.inFlight = false;
+      this.#downSince = Math.min(this.#downSince, now);
+      for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
+    }
     return this.#finish(now);
   }
 
@@ -143,12 +165,18 @@ export class SinkDestination {
   }
 
   messages(frame: MessagesFrame, now: number): DestinationEffect[] {
+    for (const message of frame.messages) {
+      const bytes = message.body.length + message.properties.length;
+      this.#meanBytes =
+        this.#meanBytes === 0 ? bytes : Math.max(bytes / 4, this.#meanBytes + (bytes - this.#meanBytes) / 16);
+    }
+    if (this.#roomBytes !== Number.POSITIVE_INFINITY) this.setRoom(this.#roomMessages, this.#roomBytes);
     this.#stream(frame.address.source, (stream) => stream.messages(frame, now));
     return this.#finish(now);
   }
 
   stated(frame: StateFrame, now: number): DestinationEffect[] {
-    this.#stream(frame.address.source, (stream) => stream.stated(frame, now));
+    this.#stream(frame.address.source, (stream) => stream.stated(frame));
     return this.#finish(now);
   }
 
@@ -172,7 +200,6 @@ export class SinkDestination {
     const confirmed = stream.counts.accepted - before;
     if (confirmed > 0) {
       noteConfirmed(this.#window, confirmed);
-      if (this.#static) this.#window.ready = 0;
       this.#touched(now);
     }
     return this.#finish(now);
@@ -189,11 +216,21 @@ export class SinkDestination {
 
   /** The demand has been withdrawn: what was not published goes back. */
   withdraw(now: number): DestinationEffect[] {
-    for (const source of this.streams.keys()) {
-      this.#stream(source, (stream) => stream.revoke(now));
-      this.#stream(source, (stream) => stream.release());
-    }
+    this.#shut = true;
+    for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
     return this.#finish(now);
+  }
+
+  /** Nothing here is worth keeping. */
+  get idle(): boolean {
+    return !this.able && !this.#static && [...this.streams.values()].every((stream) => stream.idle);
+  }
+
+  /** Bytes of messages that are here. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const stream of this.streams.values()) bytes += stream.unsettledBytes;
+    return bytes;
   }
 
   /** No more credit; what sources hold already is still taken. */
@@ -209,6 +246,7 @@ export class SinkDestination {
   }
 
   wake(now: number): DestinationEffect[] {
+    if (now >= this.#downSince + DOWN_MS) this.#shut = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.wake(now));
     return this.#finish(now);
   }
@@ -221,7 +259,7 @@ export class SinkDestination {
   }
 
   #mayPublish(): boolean {
-    return this.#brokerUp && (this.#static || this.able);
+    return this.#brokerUp && !this.#shut && (this.#static || this.able);
   }
 
   #setMayPublish(_now: number): void {
@@ -240,7 +278,8 @@ export class SinkDestination {
   }
 
   #wantsProbe(): boolean {
-    if (this.#static || !this.#brokerUp || this.#window.capacity === 0) return false;
+    if (!this.#brokerUp || this.#shut || this.#window.capacity === 0) return false;
+    if (this.#static && this.#window.room === Number.POSITIVE_INFINITY) return false;
     const open = this.#open();
     if (open.length === 0) return false;
     return wantsProbe(
@@ -255,8 +294,8 @@ export class SinkDestination {
    */
   #share(now: number): void {
     const open = this.#open();
-    const allowed = this.#static ? this.#window.largest : allowance(this.#window);
-    if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining) return;
+    const allowed = this.#static ? this.#staticAllowance() : allowance(this.#window);
+    if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining || this.#shut) return;
     const only = open.length === 1;
     const share = only ? allowed : Math.max(1, Math.floor(allowed / open.length));
     // Sources that have messages come first; what an empty one does not need beyond its share is taken back for them.
@@ -286,7 +325,15 @@ export class SinkDestination {
     }
   }
 
+  /** Without demand only the queue's own bounds count. */
+  #staticAllowance(): number {
+    const { largest, room, ready, sinceProbe, known } = this.#window;
+    if (room === Number.POSITIVE_INFINITY) return largest;
+    return known ? Math.max(0, Math.min(largest, room - ready - sinceProbe)) : 0;
+  }
+
   #finish(now: number): DestinationEffect[] {
+    if (this.#shut) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.release());
     this.#share(now);
     if (!this.#probe.inFlight && now >= this.#probe.at && this.#wantsProbe()) {
       this.#probe.inFlight = true;

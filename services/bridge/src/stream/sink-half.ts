@@ -29,6 +29,8 @@ interface Sinkhole {
   readonly machine: SinkDestination;
   readonly publishers: Map<string, { epoch: StreamEpoch; publisher: Publisher }>;
   static: boolean;
+  /** Of messages that are here, as last counted. */
+  bytes: number;
 }
 
 /**
@@ -36,7 +38,7 @@ interface Sinkhole {
  * by the machines; this shell brings them broker, links and time.
  */
 export class SinkHalf {
-  #options: HalfOptions & { readonly broker: Broker };
+  #options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number };
   #table = new DemandTable();
   #sinkholes = new Map<string, Sinkhole>();
   #refused = new Map<string, string>();
@@ -44,9 +46,12 @@ export class SinkHalf {
   #wakes: Wakes<Sinkhole | 'demand'>;
   #brokerUp = false;
   #visible = false;
+  #closed = false;
+  #bytes = 0;
+  readonly #waiting: (() => void)[] = [];
   #draining = false;
 
-  constructor(options: HalfOptions & { readonly broker: Broker }) {
+  constructor(options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number }) {
     this.#options = options;
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'demand') this.#apply(this.#table.expire(this.#now()));
@@ -59,10 +64,11 @@ export class SinkHalf {
   demand(told: QueueDemand): void {
     if (this.#draining) return;
     this.#apply(this.#table.changed(told, this.#now()));
-    if (told.ready !== undefined) {
-      const sinkhole = this.#sinkholes.get(`queue:${told.queue}`);
-      if (sinkhole) this.#run(sinkhole, sinkhole.machine.noticed(told.ready, this.#now()));
-    }
+    const sinkhole = this.#sinkholes.get(`queue:${told.queue}`);
+    if (!sinkhole) return;
+    setRoom(sinkhole.machine, told.properties);
+    this.#judge(sinkhole, told.properties);
+    if (told.ready !== undefined) this.#run(sinkhole, sinkhole.machine.noticed(told.ready, this.#now()));
   }
 
   queueDeleted(queue: string): void {
@@ -108,7 +114,7 @@ export class SinkHalf {
         case 'capacity': {
           const sinkhole = this.#sinkholeOf({ kind: 'queue', name: change.queue });
           if (!sinkhole) break;
-          if (change.capacity > 0) sinkhole.machine.setRoom(this.#roomOf(change.queue));
+          if (change.capacity > 0) setRoom(sinkhole.machine, this.#table.get(change.queue)?.properties ?? {});
           this.#run(sinkhole, sinkhole.machine.demand(change.capacity, this.#now()));
           break;
         }
@@ -192,7 +198,13 @@ export class SinkHalf {
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
-  frame(peer: string, frame: Frame): void {
+  frame(peer: string, frame: Frame, consumed: () => void): void {
+    if (frame.kind === 'messages') this.#waiting.push(consumed);
+    this.#heard(peer, frame);
+    while (this.#waiting.length > 0 && this.#bytes < this.#options.inFlightBytes) this.#waiting.shift()!();
+  }
+
+  #heard(peer: string, frame: Frame): void {
     switch (frame.kind) {
       case 'snapshot-request':
         this.#snapshot(peer);
@@ -235,6 +247,8 @@ export class SinkHalf {
     const passage = this.#options.agreement.inbound(peer, destination);
     if (!passage.open) return this.#refuse(peer, frame, passage.detail);
     if (this.#draining) return this.#refuse(peer, frame, `the bridge of ${this.#options.cluster} is draining`);
+    if (!this.#brokerUp)
+      return this.#refuse(peer, frame, `the broker of ${this.#options.cluster} is not reachable`, BLIND_RETRY_MS);
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
       const { cluster } = this.#options;
@@ -281,13 +295,30 @@ export class SinkHalf {
     this.#refused.delete(refusalKey(peer, destination));
     if (passage.static && !sinkhole.static) {
       sinkhole.static = true;
-      sinkhole.machine.setRoom(roomOf(properties));
+      setRoom(sinkhole.machine, properties);
       this.#run(sinkhole, sinkhole.machine.setStatic(this.#now()));
     }
     this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
   }
 
-  #refuse(peer: string, frame: OpenFrame, reason: string, retryAfterMs = REFUSE_RETRY_MS): void {
+  /** What the queue is was learnt late (a policy, say): a stream that would not be admitted now is refused. */
+  #judge({ machine }: Sinkhole, properties: QueueProperties): void {
+    for (const [peer, stream] of machine.streams) {
+      const passage = this.#options.agreement.inbound(peer, machine.destination);
+      if (!stream.open || !stream.epoch || !passage.open || passage.connector.volatileDestinations === 'allow')
+        continue;
+      const reason = volatileSink(properties, stream.queue);
+      if (!reason) continue;
+      this.#refuse(peer, { address: stream.address, ...stream.epoch }, `queue ${machine.destination.name}: ${reason}`);
+    }
+  }
+
+  #refuse(
+    peer: string,
+    frame: Pick<OpenFrame, 'address' | 'incarnation' | 'epoch'>,
+    reason: string,
+    retryAfterMs = REFUSE_RETRY_MS,
+  ): void {
     const key = refusalKey(peer, frame.address.destination);
     if (this.#refused.get(key) !== reason)
       this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
@@ -306,7 +337,7 @@ export class SinkHalf {
     };
     this.#collects.set(peer, asked);
     const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
-    for (const stream of streams()) stream.supersede(frame.incarnation);
+    for (const stream of streams()) stream.supersede(frame.incarnation, clock.now());
     const answer = (attempt: number): void => {
       if (this.#collects.get(peer) !== asked) return;
       if (attempt < 60 && streams().some((stream) => stream.undecided)) {
@@ -363,6 +394,7 @@ export class SinkHalf {
         machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)),
         publishers: new Map(),
         static: false,
+        bytes: 0,
       };
       this.#sinkholes.set(key, sinkhole);
       this.#run(sinkhole, sinkhole.machine.brokerUp(this.#brokerUp, this.#now()));
@@ -371,11 +403,30 @@ export class SinkHalf {
   }
 
   #run(sinkhole: Sinkhole, effects: readonly DestinationEffect[]): void {
+    if (this.#closed) return;
     for (const effect of effects) {
       if (effect.do === 'probe') this.#probe(sinkhole);
       else this.#streamEffect(sinkhole, effect.source, effect.effect);
     }
     this.#wakes.set(sinkhole, sinkhole.machine.nextWake());
+    this.#weigh(sinkhole);
+    if (sinkhole.machine.idle) this.#remove(sinkhole);
+  }
+
+  /** Data counts against the link's grant until there is room for more: a peer cannot fill our memory. */
+  #weigh(sinkhole: Sinkhole): void {
+    const bytes = sinkhole.machine.bytes;
+    this.#bytes += bytes - sinkhole.bytes;
+    sinkhole.bytes = bytes;
+    while (this.#waiting.length > 0 && this.#bytes < this.#options.inFlightBytes) this.#waiting.shift()!();
+  }
+
+  #remove(sinkhole: Sinkhole): void {
+    const key = destinationKey(sinkhole.machine.destination);
+    if (this.#sinkholes.get(key) !== sinkhole || this.#table.get(sinkhole.machine.destination.name)) return;
+    this.#sinkholes.delete(key);
+    this.#wakes.delete(sinkhole);
+    for (const { publisher } of sinkhole.publishers.values()) publisher.close();
   }
 
   #probe(sinkhole: Sinkhole): void {
@@ -464,7 +515,9 @@ export class SinkHalf {
   }
 
   close(): void {
+    this.#closed = true;
     this.#wakes.clear();
+    for (const consumed of this.#waiting) consumed();
     for (const { publishers } of this.#sinkholes.values())
       for (const { publisher } of publishers.values()) publisher.close();
     for (const { timer } of this.#collects.values()) timer?.();
@@ -530,10 +583,6 @@ export class SinkHalf {
     return undefined;
   }
 
-  #roomOf(queue: string): number {
-    return roomOf(this.#table.get(queue)?.properties ?? {});
-  }
-
   #now(): number {
     return this.#options.clock.now();
   }
@@ -543,9 +592,9 @@ function refusalKey(peer: string, destination: Destination): string {
   return `${peer}\u0000${destinationKey(destination)}`;
 }
 
-/** With overflow drop-head a queue never refuses, it throws away: the room under max-length bounds credit. */
-function roomOf({ maxLength }: QueueProperties): number {
-  return maxLength ?? Number.POSITIVE_INFINITY;
+/** With overflow drop-head a queue never refuses, it throws away: the room under its bounds limits credit. */
+function setRoom(machine: SinkDestination, { maxLength, maxLengthBytes }: QueueProperties): void {
+  machine.setRoom(maxLength ?? Number.POSITIVE_INFINITY, maxLengthBytes ?? Number.POSITIVE_INFINITY);
 }
 
 /** Why a queue at the sink is more perishable than the one at the source, or undefined. */

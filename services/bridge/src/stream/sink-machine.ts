@@ -1,6 +1,7 @@
 import type {
   MessagesFrame,
   OpenFrame,
+  QueueProperties,
   StateFrame,
   StreamAddress,
   StreamEpoch,
@@ -40,12 +41,18 @@ interface Epoch {
   /** accepted, rejected, or given back by the source; above settledThrough. */
   readonly decided: RangeSet;
   readonly log: IdentityLog;
+  /** The highest number that credit ever allowed: what lies beyond was made up. */
+  allowed: number;
+  /** When the epoch ended (monotonic ms); meaningless before. */
+  endedAt: number;
 }
 
 const LATER_LARGEST = 10_000;
 const LATER_BYTES = 64 * 1024 * 1024;
 const GAP_MS = 200;
 const CREDIT_MS = 3_000;
+/** How long identities of a dead incarnation are kept for its successor. */
+const RETENTION_MS = 600_000;
 
 /** Sequence numbers above this are not believed (a peer may lie). */
 const SEQUENCE_LARGEST = Number.MAX_SAFE_INTEGER / 2;
@@ -55,6 +62,8 @@ export class SinkStream {
   readonly address: StreamAddress;
   readonly counts = { accepted: 0, released: 0, rejected: 0, possibleDuplicates: 0 };
   connector = '';
+  /** What the source's queue is. */
+  queue: QueueProperties = {};
   /** The source says that nothing waits for this stream. */
   empty = false;
   #incarnation: number;
@@ -69,6 +78,8 @@ export class SinkStream {
   #creditAt = 0;
   #taken = 0;
   #laterBytes = 0;
+  /** Of all messages that are here: held, being published, early. */
+  #bytes = 0;
   #gapAt = 0;
   #missing: number[] = [];
   #out: SinkEffect[] = [];
@@ -101,12 +112,7 @@ export class SinkStream {
     return epoch ? epoch.held.length + epoch.publishing.size + epoch.later.size : 0;
   }
   get unsettledBytes(): number {
-    const epoch = this.#epoch;
-    if (!epoch) return 0;
-    let bytes = this.#laterBytes;
-    for (const message of epoch.held) bytes += weightOf(message);
-    for (const message of epoch.publishing.values()) bytes += weightOf(message);
-    return bytes;
+    return this.#bytes;
   }
   /** How many messages of this epoch need no credit any more. */
   get done(): number {
@@ -145,17 +151,23 @@ export class SinkStream {
     if (known && compareEpochs(frame, known.id) < 0) return [];
     this.#linked = true;
     this.connector = frame.connector;
+    this.queue = frame.queue;
     this.empty = false;
-    if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame);
+    if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame, now);
     const epoch = this.#epoch!;
     this.#gone(epoch, frame.settledThrough, frame.gone);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
     this.#granted = Math.max(this.#highest(epoch), frame.last);
+    epoch.allowed = Math.max(epoch.allowed, this.#granted);
     this.#creditVersion++;
     this.#creditAt = now + CREDIT_MS;
     const received = new RangeSet();
     if (epoch.through > epoch.settledThrough) received.add(epoch.settledThrough + 1, epoch.through);
     for (const sequence of epoch.released) received.delete(sequence);
+    eachOf(clip(frame.gone, epoch.settledThrough + 1, epoch.through), (sequence) => {
+      const settled = epoch.accepted.has(sequence) || epoch.rejected.has(sequence);
+      if (!settled && !epoch.publishing.has(sequence)) received.delete(sequence);
+    });
     for (const sequence of epoch.later.keys()) received.add(sequence);
     this.#send({
       kind: 'resume',
@@ -176,20 +188,20 @@ export class SinkStream {
     this.empty = false;
     for (const message of frame.messages) this.#receive(epoch, message);
     this.#catchUp(epoch);
-    this.#askForGaps(epoch, this.#highest(epoch), now);
+    // Data frames keep their order on a link: what is missing now was lost on the way, by a relay or with an older link.
+    this.#askForGaps(epoch, Math.max(this.#highest(epoch), Math.min(frame.last, epoch.allowed)), now);
     this.#pump();
     return this.#take();
   }
 
-  stated(frame: StateFrame, now: number): SinkEffect[] {
+  stated(frame: StateFrame): SinkEffect[] {
     const epoch = this.#current(frame);
     if (!epoch) return [];
     this.empty = frame.empty;
-    this.#gone(epoch, frame.settledThrough, frame.returned);
-    const removed = Math.min(frame.removedThrough, frame.settledThrough);
+    this.#gone(epoch, Math.min(frame.settledThrough, epoch.allowed), clip(frame.returned, 1, epoch.allowed));
+    const removed = Math.min(frame.removedThrough, frame.settledThrough, epoch.allowed);
     epoch.log.dropThrough(removed);
     epoch.accepted.dropThrough(removed);
-    this.#askForGaps(epoch, Math.min(frame.sent, epoch.through + LATER_LARGEST), now);
     // The source lacks a verdict or a credit that was sent: say both again.
     this.#heard = Math.max(this.#heard, frame.creditVersion);
     this.#taken = frame.taken;
@@ -210,7 +222,11 @@ export class SinkStream {
   }
 
   closed(frame: StreamEpoch): SinkEffect[] {
-    if (this.#epoch && compareEpochs(frame, this.#epoch.id) === 0) this.#epoch = undefined;
+    if (this.#epoch && compareEpochs(frame, this.#epoch.id) === 0) {
+      this.#epoch = undefined;
+      this.#laterBytes = 0;
+      this.#bytes = 0;
+    }
     this.#granted = 0;
     return this.#take();
   }
@@ -231,6 +247,7 @@ export class SinkStream {
     const epoch = this.#epoch;
     if (epoch && this.#linked && this.done + outstanding > this.#granted) {
       this.#granted = this.done + outstanding;
+      epoch.allowed = Math.max(epoch.allowed, this.#granted);
       this.#creditVersion++;
       this.#creditAt = now + CREDIT_MS;
       this.#sendCredit(epoch);
@@ -258,7 +275,10 @@ export class SinkStream {
     const epoch = this.#epoch;
     if (epoch) {
       const numbers = new RangeSet();
-      for (const message of epoch.held) this.#releaseOne(epoch, message.sequence, numbers);
+      for (const message of epoch.held) {
+        this.#bytes -= weightOf(message);
+        this.#releaseOne(epoch, message.sequence, numbers);
+      }
       epoch.held = [];
       this.#forgetLater(epoch);
       if (!numbers.empty) this.#settle(epoch, [], numbers.toRanges(), []);
@@ -286,6 +306,7 @@ export class SinkStream {
       const message = epoch.publishing.get(sequence);
       if (!message) continue;
       epoch.publishing.delete(sequence);
+      if (alive) this.#bytes -= weightOf(message);
       switch (outcome) {
         case 'confirmed':
           accepted.add(sequence);
@@ -300,7 +321,13 @@ export class SinkStream {
         case 'unknown':
           this.counts.possibleDuplicates++;
           this.#out.push({ do: 'count', what: 'possible-duplicates', n: 1 });
-          if (alive) insertBySequence(epoch.held, message);
+          if (!alive) break;
+          // The source may have given it back meanwhile: then its queue will hand it over again.
+          if (epoch.decided.has(sequence) || sequence <= epoch.settledThrough) released.add(sequence);
+          else {
+            insertBySequence(epoch.held, message);
+            this.#bytes += weightOf(message);
+          }
           break;
         case 'poison': {
           const reason = detail ?? 'the broker refused the message';
@@ -326,8 +353,9 @@ export class SinkStream {
   }
 
   /** A newer incarnation of the source is there: nothing of the older ones is published any more. */
-  supersede(incarnation: number): void {
-    if (this.#epoch && this.#epoch.id.incarnation < incarnation) this.#bury(this.#epoch);
+  supersede(incarnation: number, now: number): void {
+    if (this.#epoch && this.#epoch.id.incarnation < incarnation) this.#bury(this.#epoch, now);
+    this.#dead = this.#dead.filter((epoch) => epoch.publishing.size > 0 || now - epoch.endedAt < RETENTION_MS);
   }
 
   /** Identities of dead incarnations that the broker has confirmed and of which the source never said that they are removed. */
@@ -347,6 +375,11 @@ export class SinkStream {
     this.#dead = this.#dead.filter((epoch) => epoch.publishing.size > 0);
   }
 
+  /** Nothing of this stream is worth keeping. */
+  get idle(): boolean {
+    return this.#epoch === undefined && this.#dead.length === 0;
+  }
+
   // ---- inside ------------------------------------------------------------------------------------------------------------
 
   #take(): SinkEffect[] {
@@ -355,12 +388,13 @@ export class SinkStream {
     return out;
   }
 
-  #begin(frame: OpenFrame): void {
+  #begin(frame: OpenFrame, now: number): void {
     if (this.#epoch) {
-      if (this.#epoch.id.incarnation < frame.incarnation) this.#bury(this.#epoch);
+      if (this.#epoch.id.incarnation < frame.incarnation) this.#bury(this.#epoch, now);
       else this.#epoch = undefined; // the queue was deleted and made again: its messages are gone
     }
     this.#laterBytes = 0;
+    this.#bytes = 0;
     this.#granted = 0;
     this.#epoch = {
       id: { incarnation: frame.incarnation, epoch: frame.epoch },
@@ -374,14 +408,18 @@ export class SinkStream {
       rejected: new Map(),
       decided: new RangeSet(),
       log: new IdentityLog(frame.settledThrough + 1),
+      allowed: frame.last,
+      endedAt: 0,
     };
   }
 
-  #bury(epoch: Epoch): void {
+  #bury(epoch: Epoch, now: number): void {
     epoch.held = [];
     epoch.later.clear();
+    epoch.endedAt = now;
     this.#laterBytes = 0;
-    this.#dead.push(epoch);
+    this.#bytes = 0;
+    if (epoch.publishing.size > 0 || !epoch.accepted.empty) this.#dead.push(epoch);
     this.#epoch = undefined;
     this.#granted = 0;
   }
@@ -420,12 +458,15 @@ export class SinkStream {
 
   #receive(epoch: Epoch, message: StreamMessage): void {
     const { sequence } = message;
-    if (sequence <= epoch.settledThrough || sequence > SEQUENCE_LARGEST || epoch.decided.has(sequence)) return;
+    if (sequence <= epoch.settledThrough || sequence > epoch.allowed || epoch.decided.has(sequence)) return;
     if (sequence <= epoch.through) {
-      if (epoch.released.delete(sequence)) insertBySequence(epoch.held, message);
+      if (!epoch.released.delete(sequence)) return;
+      this.#bytes += weightOf(message);
+      insertBySequence(epoch.held, message);
       return;
     }
     if (sequence === epoch.through + 1) {
+      this.#bytes += weightOf(message);
       epoch.through = sequence;
       epoch.held.push(message);
       return;
@@ -433,6 +474,7 @@ export class SinkStream {
     if (epoch.later.has(sequence) || epoch.later.size >= LATER_LARGEST || this.#laterBytes >= LATER_BYTES) return;
     epoch.later.set(sequence, message);
     this.#laterBytes += weightOf(message);
+    this.#bytes += weightOf(message);
   }
 
   /** Moves on over what came early and over what is gone. */
@@ -458,12 +500,18 @@ export class SinkStream {
     const known = Math.min(settledThrough, SEQUENCE_LARGEST);
     const isGone = new RangeSet(clip(gone, known + 1, SEQUENCE_LARGEST));
     const drop = (sequence: number) => sequence <= known || isGone.has(sequence);
-    if (epoch.held.some((message) => drop(message.sequence)))
-      epoch.held = epoch.held.filter((message) => !drop(message.sequence));
+    if (epoch.held.some((message) => drop(message.sequence))) {
+      epoch.held = epoch.held.filter((message) => {
+        if (!drop(message.sequence)) return true;
+        this.#bytes -= weightOf(message);
+        return false;
+      });
+    }
     for (const [sequence, message] of epoch.later) {
       if (!drop(sequence)) continue;
       epoch.later.delete(sequence);
       this.#laterBytes -= weightOf(message);
+      this.#bytes -= weightOf(message);
     }
     for (const sequence of epoch.released) if (drop(sequence)) epoch.released.delete(sequence);
     const ranges = isGone.toRanges();
@@ -500,6 +548,7 @@ export class SinkStream {
 
   #forgetLater(epoch: Epoch): void {
     epoch.later.clear();
+    this.#bytes -= this.#laterBytes;
     this.#laterBytes = 0;
   }
 

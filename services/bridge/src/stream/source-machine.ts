@@ -71,6 +71,8 @@ const FIRST_PREFETCH = 4;
 const WITHHELD_MS = 100;
 const REOPEN_MS = 5_000;
 const STATE_MS = 1_000;
+/** Most sequence numbers between the oldest open one and the newest. */
+const CROWDED = 200_000;
 const CHANNEL_RETRY_MS = 200;
 const CONSUME_RETRY_MS = 2_000;
 
@@ -96,13 +98,15 @@ export class SourceStream {
   #consumeAt = 0;
   #refusal: string | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
+  /** An empty batch is due: it tells the sink, behind all data, what it should have by then. */
+  #marker = false;
   #stateAt = Number.POSITIVE_INFINITY;
   #out: SourceEffect[] = [];
 
   constructor(settings: SourceSettings, environment: SourceEnvironment) {
     this.settings = settings;
     this.#environment = environment;
-    this.#flight = new InFlight<SourceStream>(this, environment.orphans);
+    this.#flight = new InFlight<SourceStream>(this, environment.orphans, (sequence) => this.#removal.dropped(sequence));
   }
 
   // ---- what is seen from outside -------------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ export class SourceStream {
     return this.#flight.bytes;
   }
   get hasUnsent(): boolean {
-    return this.#linked && this.#opened() && this.#flight.sendable;
+    return this.#linked && this.#opened() && (this.#flight.sendable || this.#marker);
   }
 
   /** Why nothing moves, as a sentence, or undefined. */
@@ -151,6 +155,7 @@ export class SourceStream {
       case 'flowing':
         if (!this.#brokerUp) return 'the broker is not reachable';
         if (this.#refusal) return this.#refusal;
+        if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
         return (
           this.#environment.barred() ??
           (this.#granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
@@ -190,7 +195,7 @@ export class SourceStream {
     this.#stopConsuming();
     this.#returned(this.#flight.returnUnsent(), 'link_lost');
     if (this.#phase.is === 'opening' || this.#phase.is === 'flowing') this.#phase = { is: 'suspended' };
-    if (this.#flight.unsettled > 0) this.#holdUntil = now + this.settings.holdMs;
+    if (this.#flight.unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
     this.#settleDown(now);
     return this.#take();
   }
@@ -276,7 +281,12 @@ export class SourceStream {
 
   delivered(generation: number, batch: readonly Taken[], now: number): SourceEffect[] {
     const { orphans } = this.#environment;
-    if (this.#generation?.id === generation) this.#generation.delivered += batch.length;
+    if (this.#generation?.id !== generation) {
+      // Of a consumer that is given up: its channel is dead or dying, and if it is not, the messages are to go back.
+      this.#out.push({ do: 'requeue', tokens: batch.map(({ token }) => token) });
+      return this.#take();
+    }
+    this.#generation.delivered += batch.length;
     const recognised: Taken[] = [];
     for (const taken of batch) {
       if (taken.redelivered) {
@@ -320,7 +330,11 @@ export class SourceStream {
         this.#advance();
         break;
       case 'queue-gone':
-        return this.queueGone(now);
+        // Deleted, or its node went: then its messages come again when it is back. Which one it was, the watch will tell.
+        this.channelLost(undefined, now);
+        this.#refusal = 'the broker has cancelled the consumer: the queue was deleted or its node went';
+        this.#consumeAt = now + CONSUME_RETRY_MS;
+        break;
       case 'lost':
         this.#consumeAt = now + CHANNEL_RETRY_MS;
         break;
@@ -367,8 +381,11 @@ export class SourceStream {
 
   /** The queue was deleted, with all that it held: this epoch has nothing more to say. */
   queueGone(now: number): SourceEffect[] {
+    this.#stopConsuming();
     this.#generation = undefined;
-    this.#flight.clear();
+    // Harmless when the queue is gone; when a new one of this name was consumed already, its messages go back.
+    const tokens = this.#flight.clear();
+    if (tokens.length > 0) this.#out.push({ do: 'requeue', tokens });
     this.#withheld = [];
     this.#end('the queue was deleted', now);
     return this.#take();
@@ -420,7 +437,10 @@ export class SourceStream {
     if (now >= this.#holdUntil) this.#expireHold('link_lost');
     const phase = this.#phase;
     if ((phase.is === 'idle' || phase.is === 'opening') && now >= phase.retryAt && this.#linked) this.#open(now);
-    if (now >= this.#stateAt) this.#sendState(now);
+    if (now >= this.#stateAt) {
+      this.#marker = this.#flight.unsettled > 0;
+      this.#sendState(now);
+    }
     if (now >= this.#removal.nextFlush) this.#out.push(...this.#removal.flush(this.#flight.settledThrough));
     if (this.#withheld.length > 0 && now >= this.#withheldSince + WITHHELD_MS) this.#stopConsuming();
     this.#flight.due(now);
@@ -440,8 +460,10 @@ export class SourceStream {
     if (!this.hasUnsent) return undefined;
     const messages = this.#flight.batch(maxBytes, (sequence, taken) => this.#removal.numbered(sequence, taken));
     this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
-    if (messages.length === 0) return undefined;
-    return { kind: 'messages', address: this.settings.address, ...this.settings.epoch, messages };
+    if (messages.length === 0 && !this.#marker) return undefined;
+    this.#marker = false;
+    const { address, epoch } = this.settings;
+    return { kind: 'messages', address, ...epoch, last: this.#flight.last, messages };
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
@@ -489,7 +511,6 @@ export class SourceStream {
         kind: 'state',
         address: this.settings.address,
         ...this.settings.epoch,
-        sent: this.#flight.last,
         settledThrough: this.#flight.settledThrough,
         removedThrough: this.#removal.removedThrough,
         creditVersion: this.#answered,
@@ -541,6 +562,11 @@ export class SourceStream {
     return !this.#generation && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp;
   }
 
+  /** A message far behind has no verdict (a dead letter that cannot be parked): nothing more is taken, the books stay short. */
+  #crowded(): boolean {
+    return this.last - this.#flight.settledThrough > CROWDED;
+  }
+
   /** Bytes bound the prefetch too: the broker knows no other way than a count. */
   #prefetchLimit(): number {
     const { bytes, meanBytes } = this.#flight;
@@ -553,7 +579,7 @@ export class SourceStream {
     if (!this.#mayConsume() || now < this.#consumeAt) return;
     this.#consumeAt = 0;
     const credit = this.#granted - this.taken;
-    if (credit < 1 || this.#environment.barred()) return;
+    if (credit < 1 || this.#crowded() || this.#environment.barred()) return;
     let limit = this.#prefetchLimit();
     if (limit < 1) {
       if (this.#flight.bytes > 0 || this.#environment.bytesFree() <= 0) {

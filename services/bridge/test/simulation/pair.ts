@@ -207,7 +207,7 @@ export class PairSimulation {
     const life = this.#sourceLife;
     const ask = () => {
       if (life !== this.#sourceLife || !this.#linkUp || this.#collected) return;
-      for (const stream of this.#sink.streams.values()) stream.supersede(this.#incarnation);
+      for (const stream of this.#sink.streams.values()) stream.supersede(this.#incarnation, this.now);
       if ([...this.#sink.streams.values()].some((stream) => stream.undecided)) return this.#at(5, ask);
       this.#at(2, () => {
         if (life !== this.#sourceLife || !this.#linkUp || this.#collected) return;

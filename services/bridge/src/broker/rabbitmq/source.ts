@@ -97,7 +97,7 @@ export class RabbitSource implements Source {
     return { ...counts, properties: (await this.#properties(queue)) ?? {} };
   }
 
-  async declare(queue: string, properties: QueueProperties): Promise<void> {
+  async declare(queue: string, properties: QueueProperties & { readonly messageTtlMs?: number }): Promise<void> {
     const connection = this.#connection;
     if (!connection?.isOpen) throw notConnected(`Declaring queue "${queue}"`);
     const channel = await connection
@@ -106,7 +106,13 @@ export class RabbitSource implements Source {
         throw queueFault(error, 'Declaring', queue, connection.address);
       });
     try {
-      await channel.assertQueue(queue, { durable: true, arguments: declareArguments(properties) });
+      await channel.assertQueue(queue, {
+        durable: true,
+        arguments: {
+          ...declareArguments(properties),
+          ...(properties.messageTtlMs !== undefined && { 'x-message-ttl': properties.messageTtlMs }),
+        },
+      });
     } catch (error) {
       throw queueFault(error, 'Declaring', queue, connection.address);
     }
