@@ -374,6 +374,20 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
         expect(seen.of('single')?.consumers).toBe(1);
       });
 
+      test('a local consumer that waits behind a bridge on a single-active-consumer queue is told', async () => {
+        await world.declare('single', { singleActiveConsumer: true });
+        await world.publish('single', bytes('m1'));
+        const seen = watch();
+        await world.until('the broker is visible', () => seen.visible.at(-1));
+        const one = consume('single', 1, -1);
+        await world.until('the bridge is the active one', () => one.got.length === 1);
+        const waiting = await world.addConsumer('single', { prefetch: 4 });
+        await world.until('it is told', () => seen.of('single')?.consumers === 1);
+        expect(seen.of('single')?.capacity).toBe(4);
+        await waiting.remove();
+        await world.until('its end too', () => seen.of('single')?.consumers === 0);
+      });
+
       test('queues that come and go are told; names that are not watched are not', async () => {
         const seen = watch((queue) => queue.startsWith('new'));
         await world.until('the broker is visible', () => seen.visible.at(-1));

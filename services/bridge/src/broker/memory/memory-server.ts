@@ -184,12 +184,12 @@ export class MemoryServer {
     return targets.map((queue) => queue.offer(message)).every((taken) => taken) ? 'confirmed' : 'refused';
   }
 
-  /** Consumers that no bridge owns and whose priority is not negative; of a single-active-consumer queue the active one. */
+  /** Consumers that no bridge owns and whose priority is not negative; of a single-active-consumer queue the first of them. */
   demandOf(name: string): QueueDemand | undefined {
     const queue = this.queues.get(name);
     if (!queue) return undefined;
-    const able = queue.properties.singleActiveConsumer ? queue.consumers.slice(0, 1) : queue.consumers;
-    const counted = able.filter((consumer) => !consumer.isBridge && consumer.priority >= 0);
+    const counting = queue.consumers.filter((consumer) => !consumer.isBridge && consumer.priority >= 0);
+    const counted = queue.properties.singleActiveConsumer ? counting.slice(0, 1) : counting;
     return {
       queue: name,
       consumers: counted.length,

@@ -237,9 +237,11 @@ export class ConsumerTable {
 function demandOf(row: Row): { consumers: number; capacity: number } {
   if (row.consumers.length === 0) return { consumers: 0, capacity: 0 };
   if (row.properties.singleActiveConsumer) {
-    // Only the active one can take a message; where nothing says which it is, the first that came.
-    const active = row.consumers.find((entry) => entry.active === true) ?? row.consumers[0];
-    return active?.counts ? { consumers: 1, capacity: active.capacity } : { consumers: 0, capacity: 0 };
+    // Only the active one can take a message; where nothing says which it is, the first that came. A bridge's own decides
+    // nothing, also when it is the active one: it steps back for whoever waits, and so has to be told of it.
+    const counting = row.consumers.filter((entry) => entry.counts);
+    const active = counting.find((entry) => entry.active === true) ?? counting[0];
+    return active ? { consumers: 1, capacity: active.capacity } : { consumers: 0, capacity: 0 };
   }
   let consumers = 0;
   let capacity = 0;

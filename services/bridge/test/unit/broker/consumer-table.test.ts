@@ -63,6 +63,32 @@ test('bridges, federation links and negative priorities are no demand; no limit 
   ]);
 });
 
+test('a bridge that is the active consumer of a single-active-consumer queue hides no local consumer', () => {
+  const single = { name: 's', properties: { ...classic, singleActiveConsumer: true }, ready: 0 };
+  const on = (tag: string, prefetch: number, more: Partial<ConsumerFact> = {}) =>
+    consumer(tag, { queue: 's', prefetch, ...more });
+  table.snapshot([single], [on('tombolo.x.1', 100, { channelPid: 'own' })], 0);
+  // By events, which do not say who is active: the bridge's own came first.
+  expect(demands(table.consumerCreated(on('a', 5, { channelPid: 'p1' }), 1))).toEqual([[1, 5]]);
+  expect(table.consumerCreated(on('b', 7, { channelPid: 'p2' }), 2)).toEqual([]);
+  // By a snapshot, which does.
+  const shown = (active: string) =>
+    ['tombolo.x.1', 'a', 'b'].map((tag, index) =>
+      on(tag, [100, 5, 7][index] as number, { active: tag === active, channelName: tag }),
+    );
+  expect(table.snapshot([single], shown('tombolo.x.1'), 20_000)).toEqual([]);
+  expect(demands(table.snapshot([single], shown('b'), 21_000))).toEqual([[1, 7]]);
+  expect(demands(table.snapshot([single], shown('tombolo.x.1').slice(0, 1), 60_000))).toEqual([[0, 0]]);
+});
+
+test('a consumer of negative priority that is the active one hides none that waits', () => {
+  const single = { name: 's', properties: { ...classic, singleActiveConsumer: true }, ready: 0 };
+  const low = consumer('low', { queue: 's', arguments: { 'x-priority': -1 }, active: true });
+  expect(table.snapshot([single], [low], 0).filter((change) => change.is === 'changed')).toEqual([]);
+  const waiting = consumer('a', { queue: 's', prefetch: 3, active: false });
+  expect(demands(table.snapshot([single], [low, waiting], 1))).toEqual([[1, 3]]);
+});
+
 test('a queue that is deleted and made again is told as both', () => {
   table.consumerCreated(consumer('a', { channelPid: 'p1' }), 1_000);
   expect(table.queueDeleted('q', 2_000)).toEqual([{ is: 'deleted', queue: 'q' }]);
