@@ -1,0 +1,147 @@
+import type { OpenFrame, StreamMessage } from '@tombolo/wire/frame';
+import { describe, expect, it } from 'vitest';
+import { type DestinationEffect, SinkDestination } from '../../../src/stream/sink-destination.ts';
+
+const destination = { kind: 'queue', name: 'q' } as const;
+const address = { source: 'west', sink: 'east', destination };
+const epoch = { incarnation: 7, epoch: 1 };
+
+function message(sequence: number, bytes = 10): StreamMessage {
+  const properties = new Uint8Array(2);
+  const body = new Uint8Array(bytes);
+  const digest = new Uint8Array(16);
+  return {
+    sequence,
+    redelivered: false,
+    resent: false,
+    digest,
+    hasId: false,
+    exchange: '',
+    routingKey: 'q',
+    properties,
+    body,
+  };
+}
+
+const open: OpenFrame = {
+  kind: 'open',
+  address,
+  ...epoch,
+  connector: 'c',
+  last: 0,
+  settledThrough: 0,
+  gone: [],
+  queue: { durable: true },
+};
+const messages = (sequences: number[], bytes?: number) => ({
+  kind: 'messages' as const,
+  address,
+  ...epoch,
+  last: Math.max(...sequences),
+  messages: sequences.map((sequence) => message(sequence, bytes)),
+});
+
+/** A destination with demand, whose empty queue has been looked at, and which `west` has opened. */
+function flowing(capacity = 10, room = Number.POSITIVE_INFINITY) {
+  const sink = new SinkDestination('east', 1, destination, 100);
+  sink.setRoom(room, Number.POSITIVE_INFINITY);
+  sink.brokerUp(true, 0);
+  sink.demand(capacity, 0);
+  sink.opened(open, 0);
+  const effects = sink.probed(0, 0);
+  return { sink, effects };
+}
+
+function frames(effects: readonly DestinationEffect[], kind: string) {
+  return effects.flatMap((effect) =>
+    effect.do === 'stream' && effect.effect.do === 'send' && effect.effect.frame.kind === kind
+      ? [effect.effect.frame]
+      : [],
+  );
+}
+const published = (effects: readonly DestinationEffect[]) =>
+  effects.flatMap((effect) => (effect.do === 'stream' && effect.effect.do === 'publish' ? effect.effect.messages : []));
+
+describe('a destination at the sink', () => {
+  it('grants what the consumers can hold once the queue was looked at', () => {
+    expect(frames(flowing().effects, 'credit')).toMatchObject([{ granted: 10 }]);
+  });
+
+  it('gives back what arrives after the demand was withdrawn, instead of holding it for ever', () => {
+    const { sink } = flowing();
+    sink.demand(0, 1);
+    sink.withdraw(2);
+    const effects = sink.messages(messages([1, 2]), 3);
+    expect(published(effects)).toEqual([]);
+    expect(frames(effects, 'settle')).toMatchObject([{ released: [1, 2] }]);
+    expect(sink.bytes).toBe(0);
+  });
+
+  it('takes its credit back when its broker is not reachable, and after ten seconds gives back what it holds', () => {
+    const { sink } = flowing();
+    expect(frames(sink.brokerUp(false, 10), 'credit')).toMatchObject([{ granted: 0 }]);
+    expect(published(sink.messages(messages([1]), 11))).toEqual([]);
+    expect(sink.nextWake()).toBeLessThanOrEqual(10_010);
+    expect(frames(sink.wake(10_010), 'settle')).toMatchObject([{ released: [1, 1] }]);
+    sink.brokerUp(true, 20_000);
+    expect(published(sink.messages(messages([1]), 20_001)).map(({ sequence }) => sequence)).toEqual([1]);
+  });
+
+  it('publishes again once a consumer came while the broker was away for long', () => {
+    const { sink } = flowing();
+    sink.brokerUp(false, 0);
+    sink.demand(0, 1);
+    sink.messages(messages([1]), 2);
+    sink.wake(11_000);
+    sink.demand(5, 12_000);
+    sink.brokerUp(true, 13_000);
+    expect(published(sink.messages(messages([1]), 13_001))).toHaveLength(1);
+  });
+
+  it('never grants beyond max-length, not even without demand', () => {
+    expect(frames(flowing(50, 5).effects, 'credit')).toMatchObject([{ granted: 5 }]);
+    const sink = new SinkDestination('east', 1, destination, 100);
+    sink.setRoom(5, Number.POSITIVE_INFINITY);
+    sink.brokerUp(true, 0);
+    sink.setStatic(0);
+    const opened = sink.opened(open, 0);
+    expect(opened.some(({ do: verb }) => verb === 'probe')).toBe(true);
+    expect(frames(sink.probed(2, 1), 'credit')).toMatchObject([{ granted: 3 }]);
+  });
+
+  it('learns of a max-length in bytes by the size of the messages', () => {
+    const { sink } = flowing(50);
+    sink.setRoom(Number.POSITIVE_INFINITY, 1_000);
+    sink.messages(messages([1], 98), 1);
+    expect(sink.window.room).toBe(10);
+  });
+
+  it('drops numbers that no credit ever allowed', () => {
+    const { sink } = flowing(10);
+    const far = Array.from({ length: 1_000 }, (_, i) => i + 11);
+    sink.messages(messages([1, ...far]), 1);
+    expect(sink.streams.get('west')?.unsettled).toBe(1);
+  });
+
+  it('is not upset by a peer that claims to have settled what was never granted', () => {
+    const { sink } = flowing(10);
+    const state = { kind: 'state' as const, address, ...epoch, creditVersion: 99, taken: 0, returned: [], empty: true };
+    sink.stated({ ...state, settledThrough: 2 ** 40, removedThrough: 2 ** 40 }, 1);
+    expect(() => sink.messages(messages([2 ** 40 + 1, 11]), 2)).not.toThrow();
+  });
+
+  it('does not ask for what a busy link is still carrying', () => {
+    const { sink } = flowing(10);
+    const state = { kind: 'state' as const, address, ...epoch, creditVersion: 2, taken: 5, returned: [], empty: false };
+    expect(frames(sink.stated({ ...state, settledThrough: 0, removedThrough: 0 }, 5_000), 'gap')).toEqual([]);
+    expect(frames(sink.messages(messages([3]), 5_001), 'gap')).toMatchObject([{ missing: [1, 2] }]);
+  });
+
+  it('forgets a stream that ended', () => {
+    const { sink } = flowing(10);
+    sink.demand(0, 1);
+    sink.withdraw(1);
+    sink.closed({ kind: 'closed', address, ...epoch, reason: 'done' }, 2);
+    expect(sink.idle).toBe(true);
+  });
+});

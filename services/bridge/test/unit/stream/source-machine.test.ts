@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import type { SourceEffect, Taken } from '../../../src/stream/effects.ts';
+import { Orphans } from '../../../src/stream/in-doubt.ts';
+import { SourceStream } from '../../../src/stream/source-machine.ts';
+
+const address = { source: 'west', sink: 'east', destination: { kind: 'queue', name: 'q' } } as const;
+const epoch = { incarnation: 7, epoch: 1 };
+const channel = {};
+
+function taken(tag: number, redelivered = false): Taken {
+  const digest = new Uint8Array(16).fill(tag);
+  const properties = new Uint8Array(2);
+  const body = new Uint8Array(10);
+  return {
+    token: { channel, tag },
+    redelivered,
+    digest,
+    hasId: false,
+    exchange: '',
+    routingKey: 'q',
+    original: properties,
+    properties,
+    body,
+    at: 0,
+  };
+}
+
+function stream(granted = 10) {
+  const orphans = new Orphans<SourceStream>();
+  const source = new SourceStream(
+    { address, connector: 'c', epoch, queue: {}, prefetchSize: 100, prefetchBytes: 1e6, holdMs: 60_000 },
+    { orphans, bytesFree: () => 1e6, barred: () => undefined, sawFresh: () => orphans.firstFresh() },
+  );
+  source.linkUp(0);
+  const effects = resume(source, granted, 1);
+  return { source, orphans, effects };
+}
+
+function resume(
+  source: SourceStream,
+  granted: number,
+  creditVersion: number,
+  more: Partial<Parameters<SourceStream['resumed']>[0]> = {},
+) {
+  return source.resumed(
+    {
+      kind: 'resume',
+      address,
+      ...epoch,
+      sinkIncarnation: 1,
+      received: [],
+      accepted: [],
+      rejected: [],
+      creditVersion,
+      granted,
+      ...more,
+    },
+    0,
+  );
+}
+
+const settle = { kind: 'settle' as const, address, ...epoch, accepted: [], released: [], rejected: [] };
+const tags = (effects: readonly SourceEffect[], verb: 'acknowledge' | 'requeue') =>
+  effects.flatMap((effect) => (effect.do === verb ? effect.tokens.map(({ tag }) => tag) : []));
+const does = (effects: readonly SourceEffect[], verb: SourceEffect['do']) =>
+  effects.some((effect) => effect.do === verb);
+
+describe('a stream at the source', () => {
+  it('consumes no more than credit allows, and less before it knows how large messages are', () => {
+    expect(stream(10).effects).toContainEqual({ do: 'consume', generation: 1, prefetch: 4 });
+    expect(stream(2).effects).toContainEqual({ do: 'consume', generation: 1, prefetch: 2 });
+    expect(does(stream(0).effects, 'consume')).toBe(false);
+  });
+
+  it('withholds acknowledgements that would let the broker hand over more than credit allows', () => {
+    const { source } = stream(3);
+    source.delivered(1, [taken(1), taken(2), taken(3)], 1);
+    source.nextBatch(1e6, 1);
+    expect(tags(source.settled({ ...settle, accepted: [1, 3] }, 2), 'acknowledge')).toEqual([]);
+    const later = source.wake(200);
+    expect(does(later, 'cancel')).toBe(true);
+    expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 201), 'acknowledge')).toEqual([1, 2, 3]);
+  });
+
+  it('gives deliveries back that come from a consumer which is given up, instead of forwarding them twice', () => {
+    const { source } = stream(10);
+    source.brokerUp(false, 1);
+    expect(tags(source.delivered(1, [taken(1)], 2), 'requeue')).toEqual([1]);
+    expect(source.taken).toBe(0);
+  });
+
+  it('does not give back what was accepted while its copy was queued to be sent again', () => {
+    const { source } = stream(2);
+    source.delivered(1, [taken(1), taken(2)], 1);
+    source.nextBatch(1e6, 1);
+    source.missed(epoch, [1, 2], 2);
+    source.settled({ ...settle, accepted: [1, 2] }, 3);
+    expect(tags(source.withdraw('no consumer', 4), 'requeue')).toEqual([]);
+    expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 5), 'acknowledge')).toEqual([1, 2]);
+    expect(source.bytes).toBe(0);
+  });
+
+  it('cancels its consumer when the queue is deleted, so that a new queue of the same name is not drained for nobody', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    const effects = source.queueGone(2);
+    expect(effects).toContainEqual({ do: 'cancel', generation: 1 });
+    expect(tags(effects, 'requeue')).toEqual([1]);
+    expect(source.phase).toBe('ended');
+  });
+
+  it('adopts a redelivered copy of what is under way, and acknowledges it with the verdict', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.brokerUp(false, 2);
+    source.brokerUp(true, 3);
+    source.delivered(2, [{ ...taken(1, true), token: { channel, tag: 9 } }], 4);
+    expect(source.last).toBe(1);
+    expect(source.hasUnsent).toBe(false);
+    expect(tags(source.settled({ ...settle, accepted: [1, 1] }, 5), 'acknowledge')).toEqual([9]);
+  });
+
+  it('moves on over a message that was given back after the hold, once the sink does not have it', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.linkLost(2);
+    source.consumerEnded(1, { why: 'cancelled' }, 3);
+    expect(tags(source.wake(70_000), 'requeue')).toEqual([1]);
+    source.linkUp(70_001);
+    resume(source, 10, 2);
+    expect(source.unsettled).toBe(0);
+    expect(source.withdraw('no consumer', 70_002).some((effect) => effect.do === 'cancel')).toBe(true);
+  });
+
+  it('recognises what the sink stored of a message that was given back, when the broker hands it over again', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.linkLost(2);
+    source.consumerEnded(1, { why: 'cancelled' }, 3);
+    source.wake(70_000);
+    source.linkUp(70_001);
+    resume(source, 10, 2, { accepted: [1, 1] });
+    expect(tags(source.delivered(2, [taken(1, true)], 70_002), 'acknowledge')).toEqual([1]);
+    expect(source.counts.suppressed).toBe(1);
+  });
+
+  it('never wants to be woken in the past again and again', () => {
+    const { source } = stream(1);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.settled({ ...settle, released: [1, 1] }, 2);
+    source.linkLost(3);
+    let now = 3;
+    for (let i = 0; i < 1_000 && source.nextWake() !== Number.POSITIVE_INFINITY; i++) {
+      now = Math.max(now + 0.001, source.nextWake());
+      source.wake(now);
+    }
+    expect(now).toBeGreaterThan(60_000);
+  });
+});
