@@ -397,7 +397,8 @@ export class SinkHalf {
         bytes: 0,
       };
       this.#sinkholes.set(key, sinkhole);
-      this.#run(sinkhole, sinkhole.machine.brokerUp(this.#brokerUp, this.#now()));
+      // Nobody draws on it yet, so nothing follows; and run now, it would be taken for idle and removed before it is used.
+      sinkhole.machine.brokerUp(this.#brokerUp, this.#now());
     }
     return sinkhole;
   }
