@@ -113,7 +113,6 @@ export class SinkDestination {
   brokerUp(up: boolean, now: number): DestinationEffect[] {
     this.#brokerUp = up;
     this.#touched(now);
-    this.#setMayPublish(now);
     if (up) {
       this.#downSince = Number.POSITIVE_INFINITY;
       this.#shut = this.#shut && !this.#static && !this.able;
@@ -123,6 +122,7 @@ export class SinkDestination {
       this.#downSince = Math.min(this.#downSince, now);
       for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
     }
+    this.#setMayPublish(now);
     return this.#finish(now);
   }
 

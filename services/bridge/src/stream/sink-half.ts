@@ -174,6 +174,9 @@ export class SinkHalf {
   /** Repeats what was said in short, so that a peer that missed something asks again. */
   digest(): void {
     const { agreement, incarnation, links } = this.#options;
+    for (const { machine } of this.#sinkholes.values()) {
+      for (const stream of machine.streams.values()) stream.prune(this.#now());
+    }
     if (!this.#visible) return;
     for (const peer of agreement.peers) {
       const digest = new Digest();

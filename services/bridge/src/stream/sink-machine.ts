@@ -355,7 +355,12 @@ export class SinkStream {
   /** A newer incarnation of the source is there: nothing of the older ones is published any more. */
   supersede(incarnation: number, now: number): void {
     if (this.#epoch && this.#epoch.id.incarnation < incarnation) this.#bury(this.#epoch, now);
-    this.#dead = this.#dead.filter((epoch) => epoch.publishing.size > 0 || now - epoch.endedAt < RETENTION_MS);
+    this.prune(now);
+  }
+
+  /** Forgets dead incarnations that nobody has asked for in a long time. */
+  prune(now: number): void {
+    this.#dead = this.#dead.filter((epoch) => now - epoch.endedAt < RETENTION_MS);
   }
 
   /** Identities of dead incarnations that the broker has confirmed and of which the source never said that they are removed. */

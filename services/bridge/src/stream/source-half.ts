@@ -34,7 +34,6 @@ interface QueueAtSource {
   readonly orphans: Orphans<SourceStream>;
   readonly flows: Map<string, Flow>;
   properties: QueueProperties;
-  epochs: number;
   /** Consumers of the own cluster: a single-active-consumer queue is left to them. */
   localConsumers: number;
   /** Messages that were never delivered before were seen: peers may forget what is in doubt. */
@@ -62,6 +61,10 @@ export class SourceHalf {
   #collectUntil = 0;
   #brokerUp = false;
   #draining = false;
+  #closed = false;
+  #epochs = 0;
+  /** What peers have begun to tell of a predecessor's messages; it counts once it is complete. */
+  readonly #collections = new Map<string, CollectedFrame['items'][number][]>();
   #drained: (() => void) | undefined;
   #bytes = 0;
   #flowBytes = new Map<Flow, number>();
@@ -77,9 +80,10 @@ export class SourceHalf {
     this.#options = options;
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'collect') this.#reconsiderAll();
-      else if (key === 'retry') this.#serveAll();
+      else if (key === 'retry') this.#serveEverything();
       else this.#run(key, key.machine.wake(this.#now()));
     });
+    options.broker.source.onChannelLost((channel) => this.#channelLost(channel));
     this.#collectUntil = options.clock.now() + COLLECT_MS;
     this.#wakes.set('collect', this.#collectUntil);
   }
@@ -92,7 +96,7 @@ export class SourceHalf {
       if (!up) flow.consumers.clear();
       this.#run(flow, flow.machine.brokerUp(up, this.#now()));
     }
-    if (up) this.#serveAll();
+    if (up) this.#serveEverything();
   }
 
   queueCreated(queue: string, properties: QueueProperties): void {
@@ -132,6 +136,7 @@ export class SourceHalf {
 
   linkLost(peer: string): void {
     this.#linked.delete(peer);
+    this.#collections.delete(peer);
     this.#forwarders.get(peer)?.reset();
     for (const flow of this.#flowsTo(peer)) this.#run(flow, flow.machine.linkLost(this.#now()));
   }
@@ -154,8 +159,7 @@ export class SourceHalf {
           flow.machine.withdraw(passage.open ? 'another connector owns it now' : passage.detail, this.#now()),
         );
     }
-    this.#serveAll();
-    for (const peer of this.#linked) this.#serveStatics(peer);
+    this.#serveEverything();
   }
 
   frame(peer: string, frame: ControlFrame): void {
@@ -225,8 +229,9 @@ export class SourceHalf {
     this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
   }
 
-  #serveAll(): void {
+  #serveEverything(): void {
     for (const demand of [...this.#demands.standing()]) this.#serve(demand);
+    for (const peer of this.#linked) this.#serveStatics(peer);
   }
 
   #serveQueue(name: string): void {
@@ -292,7 +297,10 @@ export class SourceHalf {
     if (properties) this.#open(peer, name, properties, connector, entry);
     else if (this.#brokerUp) {
       this.#inspect(name, undefined).then(
-        (found) => found && this.#open(peer, name, found, connector, entry),
+        (found) => {
+          if (found) this.#open(peer, name, found, connector, entry);
+          else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
+        },
         (thrown: unknown) =>
           this.#options.log.warn({ queue: name, reason: messageOf(thrown) }, 'queue cannot be inspected'),
       );
@@ -345,7 +353,7 @@ export class SourceHalf {
     if (!queue) {
       const properties = this.#known.get(name) ?? {};
       const localConsumers = this.#localConsumers.get(name) ?? 0;
-      queue = { name, orphans: new Orphans(), flows: new Map(), properties, epochs: 0, localConsumers, fresh: false };
+      queue = { name, orphans: new Orphans(), flows: new Map(), properties, localConsumers, fresh: false };
       this.#queues.set(name, queue);
     }
     return queue;
@@ -362,7 +370,7 @@ export class SourceHalf {
       {
         address: { source: cluster, sink: peer, destination: { kind: 'queue', name: queue.name } },
         connector: connector.name,
-        epoch: { incarnation, epoch: ++queue.epochs },
+        epoch: { incarnation, epoch: ++this.#epochs },
         queue: queue.properties,
         prefetchSize: entry.prefetchSize,
         prefetchBytes: entry.prefetchBytes,
@@ -400,13 +408,17 @@ export class SourceHalf {
 
   #collected(peer: string, frame: CollectedFrame): void {
     if (frame.incarnation !== this.#options.incarnation || this.#answered.has(peer)) return;
-    for (const { destination, digests, ids } of frame.items) {
+    const items = this.#collections.get(peer) ?? [];
+    items.push(...frame.items);
+    this.#collections.set(peer, items);
+    if (!frame.complete) return;
+    this.#collections.delete(peer);
+    for (const { destination, digests, ids } of items) {
       const queue = this.#queueOf(destination.name);
       for (let i = 0; i < ids.length; i++) {
         queue.orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, this.#now());
       }
     }
-    if (!frame.complete) return;
     this.#answered.add(peer);
     if (!this.#collecting()) this.#reconsiderAll();
   }
@@ -434,6 +446,7 @@ export class SourceHalf {
   // ---- effects -----------------------------------------------------------------------------------------------------------
 
   #run(flow: Flow, effects: readonly SourceEffect[]): void {
+    if (this.#closed) return;
     for (const effect of effects) this.#effect(flow, effect);
     if (flow.queue.fresh) this.#forget(flow.queue);
     this.#schedule(flow);
@@ -509,17 +522,14 @@ export class SourceHalf {
 
   #consume(flow: Flow, generation: number, prefetch: number): void {
     const { broker } = this.#options;
-    let channel: object | undefined;
     const consumer = broker.source.consume(
       { queue: flow.queue.name, prefetch, priority: flow.priority },
       {
         delivered: (deliveries) => {
-          channel ??= deliveries[0]?.token.channel;
           this.#run(flow, flow.machine.delivered(generation, this.#taken(deliveries), this.#now()));
         },
         ended: (end) => {
           flow.consumers.delete(generation);
-          if (end.why === 'lost' && channel && this.#brokerUp) this.channelLost(channel);
           if (end.why === 'queue-gone') this.#known.delete(flow.queue.name);
           this.#run(flow, flow.machine.consumerEnded(generation, end, this.#now()));
         },
@@ -529,7 +539,7 @@ export class SourceHalf {
   }
 
   /** A channel died: the deliveries of every stream on it are void. */
-  channelLost(channel: object): void {
+  #channelLost(channel: object): void {
     for (const flow of this.#flows()) this.#run(flow, flow.machine.channelLost(channel, this.#now()));
   }
 
@@ -556,8 +566,13 @@ export class SourceHalf {
     this.#options.log.debug({ destination: flow.queue.name, peer: flow.peer, reason }, 'stream ended');
     if (flow.queue.flows.get(flow.peer) === flow) flow.queue.flows.delete(flow.peer);
     if (this.#draining && [...this.#flows()].length === 0) this.#drained?.();
-    const demand = this.#demands.get(flow.peer, { kind: 'queue', name: flow.queue.name });
-    if (demand && !this.#draining) this.#serve(demand);
+    const { name, flows, orphans } = flow.queue;
+    if (flows.size === 0 && orphans.empty) this.#queues.delete(name);
+    if (this.#draining || this.#closed) return;
+    const demand = this.#demands.get(flow.peer, { kind: 'queue', name });
+    if (demand) this.#serve(demand);
+    // Not at once: a queue that is gone would be asked for in a circle.
+    else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
   }
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------
@@ -575,7 +590,13 @@ export class SourceHalf {
     for (const flow of this.#flows()) this.#run(flow, flow.machine.abandon('draining', clock.now()));
   }
 
+  /** Lets go of everything: what is not settled goes back, consumers are cancelled, and nothing is done any more. */
   close(): void {
+    for (const flow of this.#flows()) {
+      this.#run(flow, flow.machine.abandon('no longer master', this.#now()));
+      for (const consumer of flow.consumers.values()) consumer.cancel();
+    }
+    this.#closed = true;
     this.#wakes.clear();
   }
 

@@ -71,6 +71,7 @@ const FIRST_PREFETCH = 4;
 const WITHHELD_MS = 100;
 const REOPEN_MS = 5_000;
 const STATE_MS = 1_000;
+const LAST_WORDS = 4;
 /** Most sequence numbers between the oldest open one and the newest. */
 const CROWDED = 200_000;
 const CHANNEL_RETRY_MS = 200;
@@ -101,6 +102,7 @@ export class SourceStream {
   /** An empty batch is due: it tells the sink, behind all data, what it should have by then. */
   #marker = false;
   #stateAt = Number.POSITIVE_INFINITY;
+  #lastWords = 0;
   #out: SourceEffect[] = [];
 
   constructor(settings: SourceSettings, environment: SourceEnvironment) {
@@ -503,7 +505,9 @@ export class SourceStream {
   }
 
   #sendState(now: number): void {
-    this.#stateAt = this.#flight.unsettled > 0 ? now + STATE_MS : Number.POSITIVE_INFINITY;
+    // A relay may lose the last word: it is said a few times before the stream falls silent.
+    this.#lastWords = this.#flight.unsettled > 0 ? LAST_WORDS : this.#lastWords - 1;
+    this.#stateAt = this.#lastWords > 0 ? now + STATE_MS : Number.POSITIVE_INFINITY;
     if (!this.#linked || !this.#opened()) return;
     this.#out.push({
       do: 'send',
@@ -682,7 +686,9 @@ export class SourceStream {
   }
 
   #advance(): void {
-    if (this.#flight.advance()) this.#removal.advanced(this.#flight.settledThrough);
+    if (!this.#flight.advance()) return;
+    this.#lastWords = LAST_WORDS;
+    this.#removal.advanced(this.#flight.settledThrough);
   }
 
   #finishing(phase: Extract<Phase, { is: 'finishing' }>, reason: string, now: number): void {

@@ -50,6 +50,18 @@ describe('one source and one sink in simulation', () => {
   each('a killed source bridge loses and doubles nothing', { sourceCrashes: 3 }, exactlyOnce);
   each('a source broker connection that breaks loses and doubles nothing', { sourceBrokerCuts: 4 }, exactlyOnce);
   each('consumers that come and go strand nothing', { consumerMoves: 4 }, exactlyOnce);
+  each('a demand that is withdrawn and comes back strands, loses and doubles nothing', { withdrawals: 4 }, exactlyOnce);
+  each('messages that no queue takes come again when one does, once', { returns: 4 }, exactlyOnce);
+  each(
+    'what was given back is not taken for stored when the source’s broker connection breaks',
+    { withdrawals: 3, returns: 3, sourceBrokerCuts: 3 },
+    exactlyOnce,
+  );
+  each(
+    'what was given back is not taken for stored when the source’s bridge is killed',
+    { withdrawals: 3, returns: 3, sourceCrashes: 3, linkCuts: 2 },
+    exactlyOnce,
+  );
   each('a killed sink bridge loses nothing', { sinkCrashes: 3 }, nothingLost);
   each('a sink broker connection that breaks loses nothing', { sinkBrokerCuts: 4 }, nothingLost);
   each(
@@ -63,6 +75,8 @@ describe('one source and one sink in simulation', () => {
       sinkBrokerCuts: 2,
       sinkCrashes: 2,
       consumerMoves: 3,
+      withdrawals: 2,
+      returns: 2,
     },
     nothingLost,
   );

@@ -26,6 +26,10 @@ export interface Faults {
   sinkBrokerCuts: number;
   sinkCrashes: number;
   consumerMoves: number;
+  /** The sink's demand is withdrawn, and comes back later. */
+  withdrawals: number;
+  /** For a while the sink's broker returns what is published (its queue is gone). */
+  returns: number;
 }
 
 export const noFaults: Faults = {
@@ -37,6 +41,8 @@ export const noFaults: Faults = {
   sinkBrokerCuts: 0,
   sinkCrashes: 0,
   consumerMoves: 0,
+  withdrawals: 0,
+  returns: 0,
 };
 
 interface Stored {
@@ -81,6 +87,9 @@ export class PairSimulation {
   #source: SourceStream | undefined;
   #collected = false;
   #fresh = false;
+  #epochs = 0;
+  #returning = false;
+  #sourceBrokerUp = true;
   #sink!: SinkDestination;
   #sinkIncarnation = 500;
   #sinkLife = 0;
@@ -119,6 +128,13 @@ export class PairSimulation {
     this.#schedule('sinkBrokerCuts', () => this.#cutSinkBroker());
     this.#schedule('sinkCrashes', () => this.#crashSink());
     this.#schedule('consumerMoves', () => this.#moveConsumer());
+    this.#schedule('withdrawals', () => this.#withdraw());
+    this.#schedule('returns', () => {
+      this.#returning = true;
+      this.#at(this.#random() * 300, () => {
+        this.#returning = false;
+      });
+    });
     while (this.now < limitMs && this.consumed.length < this.messages + 1_000_000) {
       const next = this.#next();
       if (!next) break;
@@ -129,6 +145,7 @@ export class PairSimulation {
     }
   }
 
+  dump() { return JSON.stringify({now:this.now,link: this.#linkUp, col: this.#collected, phase: this.#source?.phase, b: this.#source?.blockedBy(), q: this.#queue.length, un: this.#unacked.size, taken: this.#source?.taken, granted: this.#source?.granted, uns: this.#source?.unsettled, w: this.#sink.window, wake: [this.#sourceWake, this.#sinkWake], st: [...this.#sink.streams.values()].map(s => [s.open, s.outstanding, s.undecided, s.epoch, s.done, s.granted, s.unsettled]), sq: this.sinkQueue.length, c: this.#consumers, cons: !!this.#consumer, sb: this.#sourceBrokerUp}); }
   #done(): boolean {
     return (
       new Set(this.consumed).size === this.messages &&
@@ -179,11 +196,16 @@ export class PairSimulation {
     this.#orphans = new Orphans();
     this.#collected = false;
     this.#fresh = false;
+    this.#openStream();
+    if (this.#linkUp) this.#sourceLinked();
+  }
+
+  #openStream(): void {
     this.#source = new SourceStream(
       {
         address,
         connector: 'west-east',
-        epoch: { incarnation: this.#incarnation, epoch: 1 },
+        epoch: { incarnation: this.#incarnation, epoch: ++this.#epochs },
         queue: { durable: true },
         prefetchSize: 100,
         prefetchBytes: 1_000_000,
@@ -199,7 +221,6 @@ export class PairSimulation {
         },
       },
     );
-    if (this.#linkUp) this.#sourceLinked();
   }
 
   #sourceLinked(): void {
@@ -331,7 +352,9 @@ export class PairSimulation {
     const broker = this.#sinkBrokerLife;
     const sink = this.#sink;
     const epoch = sink.streams.get('west')!.epoch!;
+    const returned = this.#returning;
     this.#at(0.5, () => {
+      if (returned) return;
       // A cut connection may lose the publish, or only its confirm.
       if (broker !== this.#sinkBrokerLife && this.#random() < 0.5) return;
       for (const message of messages) this.sinkQueue.push(Number(Buffer.from(message.body).toString()));
@@ -339,7 +362,7 @@ export class PairSimulation {
     });
     this.#at(1, () => {
       if (life !== this.#sinkLife) return;
-      const outcome = broker === this.#sinkBrokerLife ? 'confirmed' : 'unknown';
+      const outcome = returned ? 'returned' : broker === this.#sinkBrokerLife ? 'confirmed' : 'unknown';
       this.#onSink((s) =>
         s.outcome(
           'west',
@@ -496,9 +519,13 @@ export class PairSimulation {
   #cutSourceBroker(): void {
     this.#channel = { id: this.#channel.id + 1 };
     this.#consumer = undefined;
+    this.#sourceBrokerUp = false;
     this.#onSource((s) => s.brokerUp(false, this.now));
     this.#requeue([...this.#unacked.keys()]);
-    this.#at(100, () => this.#onSource((s) => s.brokerUp(true, this.now)));
+    this.#at(100, () => {
+      this.#sourceBrokerUp = true;
+      this.#onSource((s) => s.brokerUp(true, this.now));
+    });
   }
 
   #cutSinkBroker(): void {
@@ -518,7 +545,30 @@ export class PairSimulation {
     this.#linkUpSoon(60);
   }
 
+  #withdraw(): void {
+    if (this.#consumers === 0) return;
+    this.#consumers = 0;
+    this.#onSink((s) => s.demand(0, this.now));
+    this.#onSink((s) => s.withdraw(this.now));
+    this.#at(2, () => this.#onSource((s) => s.withdraw('no consumer', this.now)));
+    this.#at(3 + this.#random() * 300, () => {
+      this.#consumers = 1;
+      this.#onSink((s) => s.demand(this.prefetch, this.now));
+      this.#serve();
+      this.#at(2, () => this.#demanded());
+    });
+  }
+
+  #demanded(): void {
+    if (!this.#source) return;
+    if (this.#source.phase !== 'ended') return this.#onSource((s) => s.demanded(this.now));
+    this.#openStream();
+    if (!this.#sourceBrokerUp) this.#onSource((s) => s.brokerUp(false, this.now));
+    if (this.#linkUp) this.#onSource((s) => s.linkUp(this.now));
+  }
+
   #moveConsumer(): void {
+    if (this.#consumers === 0) return;
     this.#consumers = 0;
     this.#onSink((s) => s.demand(0, this.now));
     this.#at(this.#random() * 200, () => {
