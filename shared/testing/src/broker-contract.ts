@@ -228,6 +228,30 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       expect(await broker.source.inspect('orders')).toBeUndefined();
     });
 
+    test('a channel that dies is told before its consumers, also when it held messages of a cancelled one only', async () => {
+      await fill('orders', 2);
+      await fill('other', 1);
+      const told: string[] = [];
+      const lost = new Set<object>();
+      broker.source.onChannelLost(() => told.push('a listener that was replaced'));
+      broker.source.onChannelLost((channel) => {
+        lost.add(channel);
+        told.push(`lost, ends: ${other.ends.length}`);
+      });
+      const cancelled = consume('orders', 10);
+      await world.until('both are there', () => cancelled.got.length === 2);
+      cancelled.cancel();
+      await world.until('it is cancelled', () => cancelled.ends.length === 1);
+      const other = consume('other', 10);
+      await world.until('its message is there', () => other.got.length === 1);
+      expect(told).toEqual([]);
+      await world.disconnect();
+      await world.until('the consumer is told', () => other.ends.length === 1);
+      expect(told[0]).toBe('lost, ends: 0');
+      expect(told).not.toContain('a listener that was replaced');
+      for (const { token } of [...cancelled.got, ...other.got]) expect(lost.has(token.channel)).toBe(true);
+    });
+
     test('publications are confirmed in order and stored as they are', async () => {
       await world.declare('out');
       const { outcomes, publish } = publisher('out');

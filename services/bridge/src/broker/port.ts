@@ -92,6 +92,14 @@ export interface Source {
    * false when the channel died meanwhile.
    */
   flushed(token: DeliveryToken, done: (processed: boolean) => void): void;
+  /**
+   * Who is told of a consuming channel's death: one listener, the later call replaces it. Called synchronously and before
+   * anything else when such a channel dies (also with its connection, or by `stop`), whatever consumers it has at that
+   * moment: also when it only holds unacknowledged messages of cancelled consumers, whom no `ended` tells any more. Not when
+   * the adapter closes a channel that holds nothing. `channel` is the object of `DeliveryToken.channel`; none of its tokens is
+   * valid any more, and the broker will deliver what they stand for again.
+   */
+  onChannelLost(listener: (channel: object) => void): void;
   /** Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known. */
   inspect(queue: string): Promise<QueueInspection | undefined>;
   /** Declares a durable queue as described; used for createDestinations. Rejects with a Fault. */

@@ -174,6 +174,67 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     await model.close();
   });
 
+  test('a refused consumer that takes the channel of a cancelled one with it: the channel is told lost, first', async () => {
+    await world.declare('in');
+    await world.declare('other');
+    for (let index = 0; index < 2; index++) await world.publish('in', Buffer.from('x'));
+    const told: unknown[] = [];
+    broker.source.onChannelLost((channel) => told.push(channel));
+    const on = (queue: string) => {
+      const got: Delivery[] = [];
+      const consumer = broker.source.consume(
+        { queue, prefetch: 10, priority: -1 },
+        { delivered: (list) => got.push(...list), ended: ({ why }) => told.push(`${queue} ${why}`) },
+      );
+      return { got, consumer };
+    };
+    const cancelled = on('in');
+    await awaitUntil('both are there', () => cancelled.got.length === 2);
+    cancelled.consumer.cancel();
+    await awaitUntil('it is cancelled', () => told.length === 1);
+    on('missing');
+    await awaitUntil('it is refused', () => told.length === 3);
+    const channel = cancelled.got[0]!.token.channel;
+    expect(told).toEqual(['in cancelled', channel, 'missing refused']);
+    expect(told[1]).toBe(channel);
+    await awaitUntil('the broker has them again', async () => (await broker.sink.probe('in'))?.ready === 2);
+  });
+
+  test('an idle channel that the adapter closes is not told lost, one that dies is told once and first', async () => {
+    await world.declare('in');
+    const ends: string[] = [];
+    const on = (queue: string) =>
+      broker.source.consume(
+        { queue, prefetch: 1, priority: -1 },
+        { delivered: () => {}, ended: (e) => ends.push(e.why) },
+      );
+    on('late');
+    await awaitUntil('it is refused', () => ends.length === 1);
+    const lost: object[] = [];
+    broker.source.onChannelLost((channel) => lost.push(channel));
+    const consumers = async () => (await broker.sink.probe('in'))?.consumers;
+    for (let index = 0; index < 32; index++) on('in');
+    await awaitUntil('the pool is full', async () => (await consumers()) === 32);
+    await world.declare('late');
+    // After a refusal it gets a channel of its own, one more than the pool keeps.
+    const late = on('late');
+    await awaitUntil('it is on', async () => (await broker.sink.probe('late'))?.consumers === 1);
+    late.cancel();
+    await awaitUntil('it is cancelled', () => ends.length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(ends).toEqual(['refused', 'cancelled']);
+    expect(lost).toEqual([]);
+    expect(await consumers()).toBe(32);
+
+    // One more shares a channel, and ends it for both: lost comes before either end.
+    const before = ends.length;
+    broker.source.onChannelLost(() => lost.push({ ends: ends.length }));
+    on('absent');
+    await awaitUntil('both have ended', () => ends.length === before + 2);
+    expect(lost).toEqual([{ ends: before }]);
+    expect(ends.slice(before)).toEqual(['refused', 'lost']);
+  });
+
   test('an alarm on the publishing side is told, and acknowledgements still flow', async () => {
     await world.declare('in');
     for (let index = 0; index < 3; index++) await world.publish('in', Buffer.from('x'));

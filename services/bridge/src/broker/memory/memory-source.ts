@@ -30,6 +30,7 @@ export class MemorySource implements Source {
   #connection: MemoryConnection | undefined;
   #reader: MemoryConnection | undefined;
   #subscriptions = new Set<Subscription>();
+  #channelLost: (channel: object) => void = () => {};
   readonly #barriers = new Set<(processed: boolean) => void>();
   /** Settlements on their way to the server. */
   #pending: (() => void)[] = [];
@@ -51,6 +52,7 @@ export class MemorySource implements Source {
     this.#barriers.clear();
     const subscriptions = [...this.#subscriptions];
     this.#subscriptions.clear();
+    for (const subscription of subscriptions) this.#channelLost(subscription);
     for (const subscription of subscriptions) {
       const { queue, consumer } = subscription;
       if (queue && consumer && subscription.connection.server.isUp) queue.removeConsumer(consumer, true);
@@ -99,7 +101,10 @@ export class MemorySource implements Source {
       if (!queue) {
         const text = `Consuming from queue "${request.queue}" failed: there is no such queue. Declare it.`;
         const fault = new Fault('TOMBOLO_QUEUE_ABSENT', text);
-        connection.pipes.toClient(() => this.#end(subscription, { why: 'refused', fault }));
+        connection.pipes.toClient(() => {
+          if (!subscription.ended) this.#channelLost(subscription);
+          this.#end(subscription, { why: 'refused', fault });
+        });
         return;
       }
       const consumer: QueueConsumer = {
@@ -147,6 +152,10 @@ export class MemorySource implements Source {
         if (this.#barriers.delete(done)) done(true);
       }),
     );
+  }
+
+  onChannelLost(listener: (channel: object) => void): void {
+    this.#channelLost = listener;
   }
 
   async inspect(queue: string): Promise<QueueInspection | undefined> {

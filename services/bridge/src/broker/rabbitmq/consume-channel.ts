@@ -35,6 +35,8 @@ interface Announced {
 
 export interface ConsumeChannelOwner {
   readonly log: Log;
+  /** It has died, with all that is unacknowledged on it: before any of its consumers is told. Not after `close`. */
+  lost(channel: ConsumeChannel): void;
   /** The consumer is on: the broker accepted it. */
   accepted(entry: ConsumerEntry): void;
   /** It has ended; the handler was told. */
@@ -57,6 +59,7 @@ export class ConsumeChannel implements DataChannel {
   #channel: Channel | undefined;
   #number = 0;
   #buffer: Writable | undefined;
+  #isClosing = false;
   #isClosed = false;
   #flushWanted = false;
   #barrierOut = false;
@@ -133,8 +136,11 @@ export class ConsumeChannel implements DataChannel {
     this.#sendBarrier();
   }
 
+  /** Only of an idle one: nothing is lost with it. */
   close(): void {
-    this.#channel?.close().catch(() => {});
+    if (!this.#channel) return;
+    this.#isClosing = true;
+    this.#channel.close().catch(() => {});
   }
 
   // ---- from the data path ----
@@ -247,6 +253,7 @@ export class ConsumeChannel implements DataChannel {
   #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    if (!this.#isClosing) this.#owner.lost(this);
     this.#connection.data.release(this.#number, this);
     this.#owner.closed(this);
     // Behind the rejection of a consume that was the cause: it knows more.

@@ -25,6 +25,7 @@ export class RabbitSource implements Source {
   /** Queues that refused their last consumer: the next try gets a channel of its own. */
   readonly #refused = new Set<string>();
   readonly #own = new Map<string, number>();
+  #channelLost: (channel: object) => void = () => {};
 
   constructor(config: RabbitBrokerConfig, surroundings: Surroundings, prober: Prober, properties: PropertiesLookup) {
     this.#config = config;
@@ -91,6 +92,10 @@ export class RabbitSource implements Source {
     (token.channel as ConsumeChannel).barrier(done);
   }
 
+  onChannelLost(listener: (channel: object) => void): void {
+    this.#channelLost = listener;
+  }
+
   async inspect(queue: string): Promise<QueueInspection | undefined> {
     const counts = await this.#prober.probe(queue);
     if (!counts) return undefined;
@@ -146,6 +151,13 @@ export class RabbitSource implements Source {
   #open(connection: Connection): ConsumeChannel {
     const channel: ConsumeChannel = new ConsumeChannel(connection, {
       log: this.#surroundings.log,
+      lost: () => {
+        try {
+          this.#channelLost(channel);
+        } catch (error) {
+          this.#surroundings.log.error({ err: error }, 'a lost-channel listener threw');
+        }
+      },
       accepted: (entry) => {
         this.#refused.delete(entry.queue);
         if (this.#solo.delete(channel)) this.#pool.push(channel);
