@@ -205,7 +205,7 @@ export class Bridge implements HostedBridge {
       broker: this.#broker,
       inFlightBytes: settings.inFlightBytes,
     };
-    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics);
+    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics, log);
     this.#mastership = {
       incarnation,
       sink: new SinkHalf(half),
@@ -280,7 +280,7 @@ export class Bridge implements HostedBridge {
   #digestLater(): void {
     const { clock } = this.#options;
     this.#cancelDigest = clock.wake(clock.now() + DIGEST_MS, () => {
-      this.#mastership?.sink.digest();
+      this.#mastership?.sink.tick();
       this.#digestLater();
     });
   }

@@ -1,7 +1,9 @@
-import { headersAppended } from '@tombolo/wire/header-append';
+import { deadLetterProperties } from '@tombolo/wire/dead-letter-properties';
+import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import type { Broker, Publisher, PublishOutcome } from '../broker/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Taken } from './effects.ts';
+import type { ShellLog } from './shell.ts';
 
 /** Where dead letters are kept, and for how long and how many of them. */
 export interface DeadLetterSettings {
@@ -26,14 +28,16 @@ export class DeadLetters {
   #broker: Broker;
   #settings: DeadLetterSettings;
   #metrics: Metrics;
+  #log: ShellLog;
   #publisher: Publisher | undefined;
   #pending = new Map<number, (outcome: PublishOutcome) => void>();
   #next = 0;
 
-  constructor(broker: Broker, settings: DeadLetterSettings, metrics: Metrics) {
+  constructor(broker: Broker, settings: DeadLetterSettings, metrics: Metrics, log: ShellLog) {
     this.#broker = broker;
     this.#settings = settings;
     this.#metrics = metrics;
+    this.#log = log;
   }
 
   /** Resolves with true once the broker has confirmed it; false: try again later. */
@@ -61,11 +65,18 @@ export class DeadLetters {
       'x-tombolo-attempts': '1',
       'x-tombolo-time': new Date().toISOString(),
     };
-    let outcome = await this.#publish(headersAppended(message.original, headers), message.body);
-    // With our headers it may be larger than a frame; as it was, its own broker has taken it before.
-    if (outcome === 'poison') outcome = await this.#publish(message.original, message.body);
+    // As it would be published at the sink: the sender's user-id and CC must not be obeyed here either.
+    let outcome = await this.#publish(deadLetterProperties(message.properties, headers), message.body);
+    if (outcome === 'poison') {
+      // With our headers it may be larger than a frame; without them its own broker has taken it before.
+      const bare = forwardedProperties(message.original, { path: [] });
+      outcome = await this.#publish(deadLetterProperties(bare, {}), message.body);
+    }
     if (outcome === 'returned') this.#publisher = undefined; // the queue was deleted: declare it again
     const stored = outcome === 'confirmed';
+    const { destination, peer, reason } = context;
+    if (stored) this.#log.warn({ destination, peer, reason, deadLetters: queue }, 'message parked');
+    else this.#log.warn({ destination, peer, outcome, deadLetters: queue }, 'message cannot be parked, trying later');
     if (stored) this.#metrics.deadLettered(context.connector, context.destination, 'rejected', 1);
     return stored;
   }

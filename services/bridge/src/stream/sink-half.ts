@@ -1,7 +1,7 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
 import type {
-  CollectFrame,
+  ControlFrame,
   Destination,
   Frame,
   OpenFrame,
@@ -12,17 +12,15 @@ import type {
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
+import { Advertiser } from '../routing/advertiser.ts';
 import { destinationKey } from '../routing/destination-key.ts';
-import { advertisementLine, Digest } from '../routing/digest.ts';
 import type { SinkEffect } from './effects.ts';
-import { DIGEST_BYTES } from './in-doubt.ts';
+import { InDoubtAnswers } from './in-doubt-answers.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 
-const LEASE_MS = 90_000;
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
-const COLLECT_PER_FRAME = 2_000;
 
 /** The queue of one destination, with the publishers of its streams. */
 interface Sinkhole {
@@ -39,13 +37,13 @@ interface Sinkhole {
  */
 export class SinkHalf {
   #options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number };
-  #table = new DemandTable();
+  readonly #table = new DemandTable();
+  readonly #advertiser: Advertiser;
+  readonly #answers: InDoubtAnswers;
   #sinkholes = new Map<string, Sinkhole>();
   #refused = new Map<string, string>();
-  #collects = new Map<string, { incarnation: number; timer: (() => void) | undefined }>();
   #wakes: Wakes<Sinkhole | 'demand'>;
   #brokerUp = false;
-  #visible = false;
   #closed = false;
   #bytes = 0;
   readonly #waiting: (() => void)[] = [];
@@ -53,6 +51,10 @@ export class SinkHalf {
 
   constructor(options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number }) {
     this.#options = options;
+    const { cluster, incarnation, agreement, links, clock } = options;
+    const send = (peer: string, frame: ControlFrame): boolean => links.send(peer, frame);
+    this.#advertiser = new Advertiser({ cluster, incarnation, agreement, table: this.#table, send });
+    this.#answers = new InDoubtAnswers(cluster, clock, send);
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'demand') this.#apply(this.#table.expire(this.#now()));
       else this.#run(key, key.machine.wake(this.#now()));
@@ -77,11 +79,7 @@ export class SinkHalf {
 
   /** The own broker's consumers are known; while they are not, what was told stands, and nothing new is said. */
   visible(visible: boolean): void {
-    if (visible && !this.#visible) {
-      this.#visible = true;
-      for (const peer of this.#options.agreement.peers) this.#snapshot(peer);
-    }
-    this.#visible = visible;
+    this.#advertiser.setSighted(visible);
   }
 
   brokerUp(up: boolean): void {
@@ -92,7 +90,7 @@ export class SinkHalf {
   /** What the connectors permit has changed: peers are told anew, and streams that are not permitted any more are refused. */
   reconsider(): void {
     const { agreement, links } = this.#options;
-    for (const peer of agreement.peers) this.#snapshot(peer);
+    this.#advertiser.snapshots();
     for (const { machine } of this.#sinkholes.values()) {
       for (const [source, { address, epoch }] of machine.streams) {
         const passage = agreement.inbound(source, address.destination);
@@ -119,21 +117,12 @@ export class SinkHalf {
           break;
         }
         case 'advertise':
-          for (const peer of this.#options.agreement.peers) this.#advertise(peer, change.demand.queue);
+          this.#advertiser.advertise(change.demand.queue);
           break;
         case 'withdraw': {
-          const destination: Destination = { kind: 'queue', name: change.queue };
-          const sinkhole = this.#sinkholes.get(destinationKey(destination));
+          const sinkhole = this.#sinkholes.get(`queue:${change.queue}`);
           if (sinkhole) this.#run(sinkhole, sinkhole.machine.withdraw(this.#now()));
-          for (const peer of this.#options.agreement.peers) {
-            this.#options.links.send(peer, {
-              kind: 'withdraw',
-              sink: this.#options.cluster,
-              destination,
-              incarnation: this.#options.incarnation,
-              version: change.version,
-            });
-          }
+          this.#advertiser.withdraw(change.queue, change.version);
           break;
         }
         default:
@@ -143,61 +132,23 @@ export class SinkHalf {
     this.#wakes.set('demand', this.#table.nextExpiry());
   }
 
-  #advertise(peer: string, queue: string): void {
-    const demand = this.#table.get(queue);
-    const destination: Destination = { kind: 'queue', name: queue };
-    const passage = this.#options.agreement.inbound(peer, destination);
-    if (!demand || !passage.open) return;
-    this.#options.links.send(peer, {
-      kind: 'demand',
-      sink: this.#options.cluster,
-      destination,
-      incarnation: this.#options.incarnation,
-      version: demand.version,
-      path: [this.#options.cluster],
-      connector: passage.connector.name,
-      consumers: demand.consumers,
-      queue: demand.properties,
-      leaseMs: LEASE_MS,
-    });
-  }
-
-  /** Everything that this peer should know, in one go. */
-  #snapshot(peer: string): void {
-    if (!this.#visible) return;
-    const { links, incarnation } = this.#options;
-    links.send(peer, { kind: 'snapshot-begin', incarnation });
-    for (const { queue } of this.#table.all) this.#advertise(peer, queue);
-    links.send(peer, { kind: 'snapshot-end', incarnation });
-  }
-
-  /** Repeats what was said in short, so that a peer that missed something asks again. */
-  digest(): void {
-    const { agreement, incarnation, links } = this.#options;
+  /** To be called from time to time: what was told is repeated in short, what nobody asks for is forgotten. */
+  tick(): void {
     for (const { machine } of this.#sinkholes.values()) {
       for (const stream of machine.streams.values()) stream.prune(this.#now());
     }
-    if (!this.#visible) return;
-    for (const peer of agreement.peers) {
-      const digest = new Digest();
-      for (const { queue, version } of this.#table.all) {
-        if (agreement.inbound(peer, { kind: 'queue', name: queue }).open)
-          digest.add(advertisementLine('queue', queue, incarnation, version));
-      }
-      links.send(peer, { kind: 'digest', incarnation, count: digest.count, digest: digest.toString() });
-    }
+    this.#advertiser.digests();
   }
 
   // ---- links ---------------------------------------------------------------------------------------------------------------
 
   linkUp(peer: string): void {
-    this.#snapshot(peer);
+    this.#advertiser.snapshot(peer);
   }
 
   linkLost(peer: string): void {
     for (const { machine } of this.#sinkholes.values()) machine.linkLost(peer);
-    this.#collects.get(peer)?.timer?.();
-    this.#collects.delete(peer);
+    this.#answers.cancel(peer);
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
@@ -210,7 +161,7 @@ export class SinkHalf {
   #heard(peer: string, frame: Frame): void {
     switch (frame.kind) {
       case 'snapshot-request':
-        this.#snapshot(peer);
+        this.#advertiser.snapshot(peer);
         break;
       case 'open':
         if (frame.address.source === peer && frame.address.sink === this.#options.cluster) this.#open(peer, frame);
@@ -225,7 +176,10 @@ export class SinkHalf {
         this.#with(peer, frame, (machine) => machine.closed(frame, this.#now()));
         break;
       case 'collect':
-        if (frame.source === peer) this.#collect(peer, frame);
+        if (frame.source === peer) {
+          const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
+          this.#answers.collect(peer, frame, streams);
+        }
         break;
       case 'forget':
         this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(peer)?.forget();
@@ -255,7 +209,7 @@ export class SinkHalf {
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
       const { cluster } = this.#options;
-      if (!this.#visible)
+      if (!this.#advertiser.sighted)
         return this.#refuse(peer, frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
       // Without a consumer there is no credit, but what was sent before still has to be told apart: stored, or not.
       if (frame.last > frame.settledThrough) return this.#admit(peer, frame, {});
@@ -328,56 +282,6 @@ export class SinkHalf {
     this.#refused.set(key, reason);
     const { address, incarnation, epoch } = frame;
     this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
-  }
-
-  /** A new incarnation of a source asks what of its predecessors is in doubt; it is told once no publish of theirs is under way. */
-  #collect(peer: string, frame: CollectFrame): void {
-    const { clock, cluster } = this.#options;
-    this.#collects.get(peer)?.timer?.();
-    const asked: { incarnation: number; timer: (() => void) | undefined } = {
-      incarnation: frame.incarnation,
-      timer: undefined,
-    };
-    this.#collects.set(peer, asked);
-    const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
-    for (const stream of streams()) stream.supersede(frame.incarnation, clock.now());
-    const answer = (attempt: number): void => {
-      if (this.#collects.get(peer) !== asked) return;
-      if (attempt < 60 && streams().some((stream) => stream.undecided)) {
-        asked.timer = clock.wake(clock.now() + 50, () => answer(attempt + 1));
-        return;
-      }
-      for (const stream of streams()) {
-        const found = stream.inDoubt();
-        for (let i = 0; i < found.length; i += COLLECT_PER_FRAME) {
-          const part = found.slice(i, i + COLLECT_PER_FRAME);
-          const digests = new Uint8Array(part.length * DIGEST_BYTES);
-          const ids = new Uint8Array(part.length);
-          part.forEach(({ digest, hasId }, j) => {
-            digests.set(digest, j * DIGEST_BYTES);
-            ids[j] = hasId ? 1 : 0;
-          });
-          const items = [{ destination: stream.address.destination, digests, ids }];
-          this.#options.links.send(peer, {
-            kind: 'collected',
-            source: peer,
-            sink: cluster,
-            incarnation: frame.incarnation,
-            complete: false,
-            items,
-          });
-        }
-      }
-      this.#options.links.send(peer, {
-        kind: 'collected',
-        source: peer,
-        sink: cluster,
-        incarnation: frame.incarnation,
-        complete: true,
-        items: [],
-      });
-    };
-    answer(0);
   }
 
   // ---- effects -----------------------------------------------------------------------------------------------------------
@@ -524,7 +428,7 @@ export class SinkHalf {
     for (const consumed of this.#waiting) consumed();
     for (const { publishers } of this.#sinkholes.values())
       for (const { publisher } of publishers.values()) publisher.close();
-    for (const { timer } of this.#collects.values()) timer?.();
+    this.#answers.close();
   }
 
   demandViews(): DemandView[] {

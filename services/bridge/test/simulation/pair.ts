@@ -145,7 +145,6 @@ export class PairSimulation {
     }
   }
 
-  dump() { return JSON.stringify({now:this.now,link: this.#linkUp, col: this.#collected, phase: this.#source?.phase, b: this.#source?.blockedBy(), q: this.#queue.length, un: this.#unacked.size, taken: this.#source?.taken, granted: this.#source?.granted, uns: this.#source?.unsettled, w: this.#sink.window, wake: [this.#sourceWake, this.#sinkWake], st: [...this.#sink.streams.values()].map(s => [s.open, s.outstanding, s.undecided, s.epoch, s.done, s.granted, s.unsettled]), sq: this.sinkQueue.length, c: this.#consumers, cons: !!this.#consumer, sb: this.#sourceBrokerUp}); }
   #done(): boolean {
     return (
       new Set(this.consumed).size === this.messages &&

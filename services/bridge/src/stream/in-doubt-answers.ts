@@ -1,0 +1,72 @@
+import type { Clock } from '@tombolo/kernel/clock';
+import type { CollectedFrame, CollectFrame, ControlFrame } from '@tombolo/wire/frame';
+import { DIGEST_BYTES } from './in-doubt.ts';
+import type { SinkStream } from './sink-machine.ts';
+
+const PER_FRAME = 2_000;
+const RETRY_MS = 50;
+const ATTEMPTS = 60;
+
+/**
+ * Tells a new incarnation of a source what of its predecessors is in doubt: what this sink's broker has stored and of which the
+ * source never said that it is removed. The answer waits (three seconds at most) until no publish of theirs is under way.
+ */
+export class InDoubtAnswers {
+  readonly #cluster: string;
+  readonly #clock: Clock;
+  readonly #send: (peer: string, frame: ControlFrame) => boolean;
+  readonly #asked = new Map<string, () => void>();
+
+  constructor(cluster: string, clock: Clock, send: (peer: string, frame: ControlFrame) => boolean) {
+    this.#cluster = cluster;
+    this.#clock = clock;
+    this.#send = send;
+  }
+
+  /** @param streams all streams of this peer, as of the moment of the call */
+  collect(peer: string, { incarnation }: CollectFrame, streams: () => readonly SinkStream[]): void {
+    this.cancel(peer);
+    for (const stream of streams()) stream.supersede(incarnation, this.#clock.now());
+    const answer = (attempt: number): void => {
+      if (attempt < ATTEMPTS && streams().some((stream) => stream.undecided)) {
+        this.#asked.set(
+          peer,
+          this.#clock.wake(this.#clock.now() + RETRY_MS, () => answer(attempt + 1)),
+        );
+        return;
+      }
+      this.#asked.delete(peer);
+      const head = { kind: 'collected' as const, source: peer, sink: this.#cluster, incarnation };
+      for (const stream of streams()) {
+        for (const item of itemsOf(stream)) this.#send(peer, { ...head, complete: false, items: [item] });
+      }
+      this.#send(peer, { ...head, complete: true, items: [] });
+    };
+    answer(0);
+  }
+
+  /** The link to the peer is gone: it will ask again. */
+  cancel(peer: string): void {
+    this.#asked.get(peer)?.();
+    this.#asked.delete(peer);
+  }
+
+  close(): void {
+    for (const peer of [...this.#asked.keys()]) this.cancel(peer);
+  }
+}
+
+function itemsOf(stream: SinkStream): CollectedFrame['items'][number][] {
+  const found = stream.inDoubt();
+  const items: CollectedFrame['items'][number][] = [];
+  for (let i = 0; i < found.length; i += PER_FRAME) {
+    const part = found.slice(i, i + PER_FRAME);
+    const digests = new Uint8Array(part.length * DIGEST_BYTES);
+    part.forEach(({ digest }, j) => {
+      digests.set(digest, j * DIGEST_BYTES);
+    });
+    const ids = Uint8Array.from(part, ({ hasId }) => (hasId ? 1 : 0));
+    items.push({ destination: stream.address.destination, digests, ids });
+  }
+  return items;
+}
