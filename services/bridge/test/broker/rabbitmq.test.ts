@@ -380,6 +380,20 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     expect(text).not.toContain('wr0ng');
   });
 
+  test('what was published into silence is unknown when the broker is stopped, not without an outcome', async () => {
+    await world.declare('out');
+    const outcomes: string[] = [];
+    const publisher = broker.sink.publisher('out', { outcome: (ids, outcome) => outcomes.push(`${ids} ${outcome}`) });
+    const publish = (id: number) =>
+      publisher.publish([{ id, exchange: '', routingKey: 'out', properties: Buffer.of(0, 0), body: Buffer.of(1) }]);
+    publish(1);
+    await awaitUntil('the channel is open', () => outcomes.length === 1);
+    world.proxy.freeze();
+    publish(2);
+    await broker.stop();
+    expect(outcomes).toEqual(['1 confirmed', '2 unknown']);
+  });
+
   test('fails over to the next address', async () => {
     await broker.stop();
     const { RabbitBroker } = await import('../../src/broker/rabbitmq/rabbit-broker.ts');

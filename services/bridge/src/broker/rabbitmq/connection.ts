@@ -121,7 +121,11 @@ export class Connection {
     this.#open = false;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, 1_000);
+      timer = setTimeout(() => {
+        // As an error, which amqplib hears: its channels end now, and tell whoever waits for an answer on them.
+        this.wire.stream.destroy(new Error('the broker did not answer the close'));
+        setImmediate(resolve);
+      }, 1_000);
       // amqplib does not answer `close` when the socket breaks meanwhile.
       this.#model.once('close', () => resolve());
     });

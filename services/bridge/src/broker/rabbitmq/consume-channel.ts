@@ -70,10 +70,8 @@ export class ConsumeChannel implements DataChannel {
     this.#owner = owner;
     connection
       .channel(() => this.#closed())
-      .then(
-        (channel) => this.#opened(channel),
-        () => this.#closed(),
-      );
+      .then((channel) => this.#opened(channel))
+      .catch(() => this.#closed());
   }
 
   /** How busy it is: consumers first, then deliveries that are not settled. */
@@ -205,6 +203,7 @@ export class ConsumeChannel implements DataChannel {
     if (this.#isClosed) return;
     this.#channel = channel;
     this.#number = numberOf(channel);
+    // Throws when the connection went in the same breath: then nobody was there to hear the channel's end.
     this.#buffer = bufferOf(this.#connection.wire, channel);
     this.#connection.data.register(this.#number, this);
     for (const entry of this.#consumers.values()) if (!entry.cancelling) this.#start(channel, entry);

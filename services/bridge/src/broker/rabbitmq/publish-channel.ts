@@ -40,17 +40,16 @@ export class PublishChannel implements DataChannel {
     this.#owner = owner;
     connection
       .confirmChannel((error) => this.#closed(error))
-      .then(
-        (channel) => {
-          if (this.#isClosed) return;
-          this.#channel = channel;
-          this.#number = numberOf(channel);
-          this.#buffer = bufferOf(connection.wire, channel);
-          connection.data.register(this.#number, this);
-          owner.opened();
-        },
-        (error) => this.#closed(error),
-      );
+      .then((channel) => {
+        if (this.#isClosed) return;
+        this.#channel = channel;
+        this.#number = numberOf(channel);
+        // Throws when the connection went in the same breath: then nobody was there to hear the channel's end.
+        this.#buffer = bufferOf(connection.wire, channel);
+        connection.data.register(this.#number, this);
+        owner.opened();
+      })
+      .catch((error) => this.#closed(error));
   }
 
   get isOpen(): boolean {

@@ -1,3 +1,4 @@
+import { messageOf } from '@tombolo/kernel/fault';
 import type { PublisherHandler, PublishOutcome } from '../port.ts';
 import { codeOf, publishFailure } from './close-codes.ts';
 import type { Surroundings } from './config.ts';
@@ -40,11 +41,28 @@ export class PublishLane {
       return;
     }
     if (this.#channel?.isOpen && !this.#suspects && this.#backlog.length === 0) {
-      this.#channel.publish(batch);
+      this.#write(this.#channel, batch);
       return;
     }
     for (const outgoing of batch) this.#backlog.push(outgoing);
-    if (!this.#channel && !this.#suspects) this.#open();
+    this.#goOn();
+  }
+
+  /** Opens the channel that the backlog waits for, unless one is being opened or suspects come first. */
+  #goOn(): void {
+    if (this.#backlog.length > 0 && !this.#channel && !this.#suspects) this.#open();
+  }
+
+  /** The channel must be open. What no frame can be made of takes no other along; false when nothing was written. */
+  #write(channel: PublishChannel, batch: readonly Outgoing[]): boolean {
+    try {
+      channel.publish(batch);
+      return true;
+    } catch (error) {
+      if (batch.length > 1) return batch.map((outgoing) => this.#write(channel, [outgoing])).includes(true);
+      queueMicrotask(() => tell(batch, 'poison', messageOf(error), this.#surroundings));
+      return false;
+    }
   }
 
   #open(): void {
@@ -58,18 +76,19 @@ export class PublishLane {
       log: this.#surroundings.log,
       opened: () => {
         wasOpen = true;
+        if (this.#channel !== channel) return;
         const backlog = this.#backlog;
         this.#backlog = [];
-        if (backlog.length > 0) channel.publish(backlog);
+        if (backlog.length > 0) this.#write(channel, backlog);
       },
       verdicts: (verdicts) => tellVerdicts(verdicts, this.#surroundings),
       closed: (open, error) => {
         if (this.#channel === channel) this.#channel = undefined;
-        if (codeOf(error) === undefined || this.#connection !== connection) {
+        if (!wasOpen || codeOf(error) === undefined || this.#connection !== connection) {
           tell(open, 'unknown', 'the connection to the broker was lost', this.#surroundings);
-          if (this.#connection !== connection || this.#backlog.length === 0) return;
+          if (this.#connection !== connection) return;
           // A channel that cannot even be opened would be tried in a busy loop.
-          if (wasOpen) this.#open();
+          if (wasOpen) this.#goOn();
           else this.#refuseBacklog();
           return;
         }
@@ -91,11 +110,12 @@ export class PublishLane {
       this.#resume();
       return;
     }
-    let alone: Outgoing | undefined;
     const next = () => {
-      alone = suspects.shift();
-      if (alone) channel.publish([alone]);
-      else {
+      // Verdicts come while the channel closes, too: then `closed` says what becomes of the rest.
+      while (channel.isOpen && this.#suspects === suspects) {
+        const alone = suspects.shift();
+        if (alone && this.#write(channel, [alone])) return;
+        if (alone) continue;
         channel.close();
         this.#resume();
       }
@@ -111,7 +131,7 @@ export class PublishLane {
         if (codeOf(error) === undefined || this.#suspects !== suspects) {
           tell(open, 'unknown', 'the connection to the broker was lost', this.#surroundings);
           if (this.#suspects === suspects) this.#abandonSuspects();
-          if (this.#connection === connection && this.#backlog.length > 0) this.#open();
+          if (this.#connection === connection) this.#goOn();
           return;
         }
         const { outcome, detail } = publishFailure(error);
@@ -125,7 +145,7 @@ export class PublishLane {
   #resume(): void {
     this.#backlog = [...(this.#suspects ?? []), ...this.#backlog];
     this.#suspects = undefined;
-    if (this.#backlog.length > 0 && !this.#channel) this.#open();
+    this.#goOn();
   }
 
   /** They were written once already. */
