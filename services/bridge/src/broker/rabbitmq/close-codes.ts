@@ -24,10 +24,11 @@ export function isAnswerTo(error: unknown, classId: number, methodId: number): b
   return codeOf(error) !== undefined && close?.classId === classId && close?.methodId === methodId;
 }
 
-/** The broker's own words within amqplib's message: `404 (NOT-FOUND) with message "…"` → `…`. */
+/** The broker's own words within amqplib's message, without their full stop: `404 (NOT-FOUND) with message "…"` → `…`. */
 export function brokersWords(error: unknown): string {
   const message = messageOf(error);
-  return /with message "(.*)"\)?$/s.exec(message)?.[1] ?? message;
+  const words = /with message "(.*)"\)?$/s.exec(message)?.[1] ?? message;
+  return words.replace(/\.+$/, '');
 }
 
 /** Where and as whom it was tried; no secret among it. */
