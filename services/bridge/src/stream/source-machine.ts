@@ -12,6 +12,7 @@ import type { ConsumerEnd, Delivery, DeliveryToken } from '../broker/port.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import type { Orphans } from './in-doubt.ts';
 import { type Entry, InFlight } from './in-flight.ts';
+import { Intake } from './intake.ts';
 import { Removal } from './removal.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
 
@@ -36,16 +37,6 @@ type Phase =
   | { readonly is: 'finishing'; readonly reason: string; readonly forward: boolean }
   | { readonly is: 'ended'; readonly reason: string };
 
-/** One consumer on the source's queue. `acknowledged + prefetch ≤ granted − base` holds as long as it lives. */
-interface Generation {
-  readonly id: number;
-  readonly prefetch: number;
-  readonly base: number;
-  acknowledged: number;
-  delivered: number;
-  cancelling: boolean;
-}
-
 export interface SourceSettings {
   readonly address: StreamAddress;
   readonly connector: string;
@@ -68,7 +59,7 @@ export interface SourceEnvironment {
 }
 
 const FIRST_PREFETCH = 4;
-const WITHHELD_MS = 100;
+const BYTES_RETRY_MS = 100;
 const REOPEN_MS = 5_000;
 const STATE_MS = 1_000;
 const LAST_WORDS = 4;
@@ -84,18 +75,10 @@ export class SourceStream {
   readonly #environment: SourceEnvironment;
   readonly #flight: InFlight<SourceStream>;
   readonly #removal = new Removal();
+  readonly #intake = new Intake();
   #phase: Phase = { is: 'idle', retryAt: Number.POSITIVE_INFINITY, reason: undefined };
   #linked = false;
   #brokerUp = true;
-  #granted = 0;
-  #creditVersion = 0;
-  /** The newest credit of which it is known how much was taken under it. */
-  #answered = 0;
-  #generation: Generation | undefined;
-  #generations = 0;
-  /** Accepted, and not acknowledged yet: the broker would hand over more than credit permits. */
-  #withheld: Entry[] = [];
-  #withheldSince = 0;
   #consumeAt = 0;
   #refusal: string | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
@@ -120,7 +103,7 @@ export class SourceStream {
     return this.#flight.last;
   }
   get granted(): number {
-    return this.#granted;
+    return this.#intake.granted;
   }
   /** Messages taken under credit: sent, or about to be. */
   get taken(): number {
@@ -160,7 +143,7 @@ export class SourceStream {
         if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
         return (
           this.#environment.barred() ??
-          (this.#granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
+          (this.granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
         );
       default:
         return unreachable(phase);
@@ -171,11 +154,14 @@ export class SourceStream {
   nextWake(): number {
     const phase = this.#phase;
     if (phase.is === 'ended') return Number.POSITIVE_INFINITY;
-    let at = Math.min(this.#holdUntil, this.#stateAt, this.#removal.nextFlush, this.#flight.nextDue());
+    let at = Math.min(
+      this.#holdUntil,
+      this.#stateAt,
+      this.#removal.nextFlush,
+      this.#flight.nextDue(),
+      this.#intake.overdueAt,
+    );
     if (this.#linked && (phase.is === 'idle' || phase.is === 'opening')) at = Math.min(at, phase.retryAt);
-    if (this.#withheld.length > 0 && this.#generation && !this.#generation.cancelling) {
-      at = Math.min(at, this.#withheldSince + WITHHELD_MS);
-    }
     if (this.#consumeAt > 0 && this.#mayConsume()) at = Math.min(at, this.#consumeAt);
     return at;
   }
@@ -191,9 +177,7 @@ export class SourceStream {
 
   linkLost(now: number): SourceEffect[] {
     this.#linked = false;
-    this.#creditVersion = 0;
-    this.#answered = 0;
-    this.#granted = Math.min(this.#granted, this.taken);
+    this.#intake.voided(this.taken);
     this.#stopConsuming();
     this.#returned(this.#flight.returnUnsent(), 'link_lost');
     if (this.#phase.is === 'opening' || this.#phase.is === 'flowing') this.#phase = { is: 'suspended' };
@@ -283,12 +267,12 @@ export class SourceStream {
 
   delivered(generation: number, batch: readonly Taken[], now: number): SourceEffect[] {
     const { orphans } = this.#environment;
-    if (this.#generation?.id !== generation) {
+    if (!this.#intake.isCurrent(generation)) {
       // Of a consumer that is given up: its channel is dead or dying, and if it is not, the messages are to go back.
       this.#out.push({ do: 'requeue', tokens: batch.map(({ token }) => token) });
       return this.#take();
     }
-    this.#generation.delivered += batch.length;
+    this.#intake.delivered(batch.length);
     const recognised: Taken[] = [];
     for (const taken of batch) {
       if (taken.redelivered) {
@@ -313,7 +297,7 @@ export class SourceStream {
     const forwards = this.#phase.is === 'flowing' || (this.#phase.is === 'finishing' && this.#phase.forward);
     if (!forwards || !this.#linked) this.#returned(this.#flight.returnUnsent(), 'withdrawn');
     this.#offer();
-    this.#judgeGeneration();
+    this.#judgeConsumer();
     this.#settleDown(now);
     return this.#take();
   }
@@ -324,11 +308,11 @@ export class SourceStream {
   }
 
   consumerEnded(generation: number, end: ConsumerEnd, now: number): SourceEffect[] {
-    if (this.#generation?.id !== generation) return this.#take();
+    if (!this.#intake.isCurrent(generation)) return this.#take();
     this.#consumerGone(now);
     switch (end.why) {
       case 'cancelled':
-        this.#pumpWithheld(now);
+        this.#acknowledgePermitted(now);
         this.#advance();
         break;
       case 'queue-gone':
@@ -347,7 +331,7 @@ export class SourceStream {
       default:
         unreachable(end);
     }
-    this.#pumpWithheld(now);
+    this.#acknowledgePermitted(now);
     this.#consume(now);
     this.#settleDown(now);
     return this.#take();
@@ -363,7 +347,7 @@ export class SourceStream {
     const { orphans } = this.#environment;
     this.#removal.lost(channel, this.last, (sequence) => this.#flight.entry(sequence) !== undefined, orphans, now);
     this.#flight.lost(hit, now);
-    this.#withheld = this.#withheld.filter((entry) => entry.token !== undefined);
+    this.#intake.dropLost();
     this.#advance();
     this.#settleDown(now);
     return this.#take();
@@ -384,11 +368,11 @@ export class SourceStream {
   /** The queue was deleted, with all that it held: this epoch has nothing more to say. */
   queueGone(now: number): SourceEffect[] {
     this.#stopConsuming();
-    this.#generation = undefined;
+    this.#intake.ended();
     // Harmless when the queue is gone; when a new one of this name was consumed already, its messages go back.
     const tokens = this.#flight.clear();
     if (tokens.length > 0) this.#out.push({ do: 'requeue', tokens });
-    this.#withheld = [];
+    this.#intake.clear();
     this.#end('the queue was deleted', now);
     return this.#take();
   }
@@ -444,7 +428,7 @@ export class SourceStream {
       this.#sendState(now);
     }
     if (now >= this.#removal.nextFlush) this.#out.push(...this.#removal.flush(this.#flight.settledThrough));
-    if (this.#withheld.length > 0 && now >= this.#withheldSince + WITHHELD_MS) this.#stopConsuming();
+    if (now >= this.#intake.overdueAt) this.#stopConsuming();
     this.#flight.due(now);
     this.#offer();
     this.#consume(now);
@@ -482,7 +466,7 @@ export class SourceStream {
 
   /** The sink has answered on this link. */
   #opened(): boolean {
-    return this.#phase.is === 'flowing' || (this.#phase.is === 'finishing' && this.#creditVersion > 0);
+    return this.#phase.is === 'flowing' || (this.#phase.is === 'finishing' && this.#intake.version > 0);
   }
 
   #open(now: number): void {
@@ -517,7 +501,7 @@ export class SourceStream {
         ...this.settings.epoch,
         settledThrough: this.#flight.settledThrough,
         removedThrough: this.#removal.removedThrough,
-        creditVersion: this.#answered,
+        creditVersion: this.#intake.answered,
         taken: this.taken,
         returned: this.#flight.gone(),
         empty: this.unsettled === 0,
@@ -526,44 +510,33 @@ export class SourceStream {
   }
 
   #credit(version: number, granted: number, now: number): void {
-    if (version > this.#creditVersion) {
-      const lowered = granted < this.#granted;
-      this.#creditVersion = version;
-      this.#granted = this.#phase.is === 'finishing' ? Math.min(granted, this.taken) : granted;
-      const generation = this.#generation;
-      if (generation && generation.base + generation.prefetch + generation.acknowledged > this.#granted) {
-        this.#stopConsuming();
-      }
-      this.#answer();
-      if (lowered && this.#answered === version) this.#sendState(now);
-      else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
-    } else this.#sendState(now); // said again: the sink has not heard how things stand
-    this.#pumpWithheld(now);
+    const change = this.#intake.grant(
+      version,
+      this.#phase.is === 'finishing' ? Math.min(granted, this.taken) : granted,
+    );
+    if (this.#intake.exceeded) this.#stopConsuming();
+    const answered = this.#intake.answer();
+    // Said again: the sink has not heard how things stand.
+    if (change === 'stale' || (change === 'lowered' && answered)) this.#sendState(now);
+    else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
+    this.#acknowledgePermitted(now);
     this.#advance();
-    this.#judgeGeneration();
+    this.#judgeConsumer();
     this.#consume(now);
   }
 
-  /** A consumer that is being cancelled may still be handed messages: what was taken is not known before its end. */
-  #answer(): void {
-    if (!this.#generation?.cancelling) this.#answered = this.#creditVersion;
-  }
-
   #consumerGone(now: number): void {
-    this.#generation = undefined;
-    if (this.#answered === this.#creditVersion) return;
-    this.#answer();
-    this.#sendState(now);
+    this.#intake.ended();
+    if (this.#intake.answer()) this.#sendState(now);
   }
 
   #stopConsuming(): void {
-    if (!this.#generation || this.#generation.cancelling) return;
-    this.#generation.cancelling = true;
-    this.#out.push({ do: 'cancel', generation: this.#generation.id });
+    const generation = this.#intake.stop();
+    if (generation !== undefined) this.#out.push({ do: 'cancel', generation });
   }
 
   #mayConsume(): boolean {
-    return !this.#generation && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp;
+    return !this.#intake.consuming && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp;
   }
 
   /** A message far behind has no verdict (a dead letter that cannot be parked): nothing more is taken, the books stay short. */
@@ -582,30 +555,25 @@ export class SourceStream {
   #consume(now: number): void {
     if (!this.#mayConsume() || now < this.#consumeAt) return;
     this.#consumeAt = 0;
-    const credit = this.#granted - this.taken;
+    const credit = this.granted - this.taken;
     if (credit < 1 || this.#crowded() || this.#environment.barred()) return;
     let limit = this.#prefetchLimit();
     if (limit < 1) {
       if (this.#flight.bytes > 0 || this.#environment.bytesFree() <= 0) {
-        this.#consumeAt = now + WITHHELD_MS;
+        this.#consumeAt = now + BYTES_RETRY_MS;
         return;
       }
       limit = 1; // a single message larger than the bound still has to travel
     }
     this.#refusal = undefined;
     const prefetch = Math.min(credit, limit);
-    const id = ++this.#generations;
-    this.#generation = { id, prefetch, base: this.taken, acknowledged: 0, delivered: 0, cancelling: false };
-    this.#out.push({ do: 'consume', generation: id, prefetch });
+    this.#out.push({ do: 'consume', generation: this.#intake.start(prefetch, this.taken), prefetch });
   }
 
   /** A consumer whose prefetch has become too small (or, by the messages' size, too large) is replaced. */
-  #judgeGeneration(): void {
-    const generation = this.#generation;
-    if (!generation || generation.cancelling || generation.delivered < generation.prefetch) return;
-    const wanted = Math.min(this.#granted - this.taken, this.#prefetchLimit());
-    const heavy = generation.prefetch * this.#flight.meanBytes > this.settings.prefetchBytes * 2;
-    if (wanted >= generation.prefetch * 2 || (heavy && generation.prefetch > 1)) this.#stopConsuming();
+  #judgeConsumer(): void {
+    const heaviest = (this.settings.prefetchBytes * 2) / this.#flight.meanBytes;
+    if (this.#intake.outgrown(this.taken, this.#prefetchLimit(), heaviest)) this.#stopConsuming();
   }
 
   #accept(ranges: SequenceRanges, now: number): void {
@@ -622,33 +590,15 @@ export class SourceStream {
 
   #withhold(entries: readonly Entry[], now: number): void {
     if (entries.length === 0) return;
-    if (this.#withheld.length === 0) this.#withheldSince = now;
-    this.#withheld.push(...entries);
-    this.#pumpWithheld(now);
+    this.#intake.withhold(entries, now);
+    this.#acknowledgePermitted(now);
   }
 
-  /** Acknowledges what credit permits: the broker hands over one more message for each acknowledgement to a live consumer. */
-  #pumpWithheld(now: number): void {
-    if (this.#withheld.length === 0) return;
-    const generation = this.#generation;
-    let allowed = generation ? this.#granted - generation.base - generation.prefetch - generation.acknowledged : 0;
-    const tokens: DeliveryToken[] = [];
-    const rest: Entry[] = [];
-    for (const entry of this.#withheld) {
-      if (generation && entry.generation === generation.id) {
-        if (allowed <= 0) {
-          rest.push(entry);
-          continue;
-        }
-        allowed--;
-        generation.acknowledged++;
-      }
-      tokens.push(entry.token!);
-      this.#flight.acknowledged(entry);
-    }
-    this.#withheld = rest;
-    if (tokens.length === 0) return;
-    this.#withheldSince = now;
+  #acknowledgePermitted(now: number): void {
+    const entries = this.#intake.permitted(now);
+    if (entries.length === 0) return;
+    const tokens = entries.map(({ token }) => token!);
+    for (const entry of entries) this.#flight.acknowledged(entry);
     this.#acknowledge(tokens, now);
   }
 
@@ -694,7 +644,7 @@ export class SourceStream {
   #finishing(phase: Extract<Phase, { is: 'finishing' }>, reason: string, now: number): void {
     if (this.#phase.is === 'ended') return;
     this.#phase = phase;
-    this.#granted = Math.min(this.#granted, this.taken);
+    this.#intake.cap(this.taken);
     this.#stopConsuming();
     if (!phase.forward) this.#returned(this.#flight.returnUnsent(), reason);
     this.#returned(this.#flight.returnReleased(), reason);
@@ -705,8 +655,8 @@ export class SourceStream {
 
   /** Ends a finishing stream once nothing is left of it. */
   #settleDown(now: number): void {
-    if (this.#phase.is !== 'finishing' || this.#generation || this.#flight.unsent > 0) return;
-    if (this.#flight.unsettled > 0 || this.#withheld.length > 0) return;
+    if (this.#phase.is !== 'finishing' || this.#intake.consuming || this.#flight.unsent > 0) return;
+    if (this.#flight.unsettled > 0 || this.#intake.withholding) return;
     if (this.#removal.idle) this.#end(this.#phase.reason, now);
     else this.#out.push(...this.#removal.flush(this.#flight.settledThrough));
   }
