@@ -6,6 +6,7 @@ import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { BrokerState, QueueDemand } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
 import type { HostedBridge } from './host.ts';
+import { limitations } from './limitations.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
 import { brokerConfig, linkPeers, linkTls } from './parts.ts';
@@ -46,6 +47,7 @@ const DIGEST_MS = 30_000;
 export class Bridge implements HostedBridge {
   readonly #options: BridgeOptions;
   readonly #agreement: Agreement;
+  readonly #limitations: readonly string[];
   readonly #broker: RabbitBroker;
   readonly #links: Links;
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
@@ -74,6 +76,7 @@ export class Bridge implements HostedBridge {
       );
     }
     this.#agreement = new Agreement(topology, cluster);
+    this.#limitations = limitations(topology, cluster);
     const surroundings = { clock, random, log };
     this.#broker = new RabbitBroker(
       brokerConfig(own, instance),
@@ -107,6 +110,7 @@ export class Bridge implements HostedBridge {
 
   async start(): Promise<void> {
     this.#started = true;
+    for (const limitation of this.#limitations) this.#options.log.warn({ limitation }, 'not in this version');
     await this.#links.start();
     this.#broker.demand.watch(
       { matches: (queue) => this.#agreement.concerns(queue), exact: this.#agreement.exactQueues() },
@@ -335,7 +339,7 @@ export class Bridge implements HostedBridge {
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
-      notes: topology.warnings.map(({ message }) => message),
+      notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };
   }
 

@@ -1,0 +1,33 @@
+import type { Topology } from '@tombolo/topology/topology';
+
+/**
+ * What the topology asks of this cluster's bridge that this version does not do, as sentences: nobody should find out at night
+ * that an option was read and not obeyed.
+ */
+export function limitations({ clusters, connectors }: Topology, cluster: string): string[] {
+  const found: string[] = [];
+  const bridge = clusters[cluster]?.bridge;
+  if (bridge?.election.type === 'redis') {
+    found.push(
+      `clusters.${cluster}.bridge.election: redis is not available yet; the broker's exclusive queues elect the master`,
+    );
+  }
+  if (bridge?.deduplication.type === 'redis') {
+    found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
+  }
+  for (const connector of connectors) {
+    const { name, from, to, networkTTL, conduitSubscriptions, dynamicallyIncluded, staticallyIncluded } = connector;
+    if (from !== cluster && to !== cluster) continue;
+    const included = [...dynamicallyIncluded, ...staticallyIncluded];
+    if (included.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
+      found.push(`connector ${name}: topics and exchanges are not bridged yet, its queues are`);
+    }
+    if (included.some(({ rateLimit }) => rateLimit !== undefined)) {
+      found.push(`connector ${name}: rateLimit is not obeyed yet`);
+    }
+    if (networkTTL > 1)
+      found.push(`connector ${name}: networkTTL ${networkTTL} is taken as 1, messages cross one connector`);
+    if (!conduitSubscriptions) found.push(`connector ${name}: conduitSubscriptions: false is taken as true`);
+  }
+  return found;
+}

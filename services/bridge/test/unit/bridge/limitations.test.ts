@@ -1,0 +1,41 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { loadTopology } from '@tombolo/topology/load';
+import { describe, expect, it } from 'vitest';
+import { limitations } from '../../../src/limitations.ts';
+
+function topologyOf(connector: object, bridge: object = {}) {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'tombolo-limits-')), 'tombolo.yaml');
+  const site = (name: string) => ({
+    broker: { type: 'rabbitmq', uris: [`amqp://${name}/%2F`] },
+    bridge: { listen: '127.0.0.1:7460', uris: [`wss://${name}:7460`], secret: 's', ...bridge },
+  });
+  const connectors = [
+    { name: 'w-e', from: 'west', to: 'east', dynamicallyIncludedDestinations: [{ queue: 'q' }], ...connector },
+  ];
+  const clusters = { west: site('west'), east: site('east') };
+  writeFileSync(file, JSON.stringify({ version: 1, network: 'n', clusters, networkConnectors: connectors }));
+  const { topology, problems } = loadTopology(file, { env: {} });
+  if (!topology) throw new Error(JSON.stringify(problems));
+  return topology;
+}
+
+describe('what this version does not do', () => {
+  it('is nothing for a plain topology', () => {
+    expect(limitations(topologyOf({}), 'west')).toEqual([]);
+  });
+
+  it('is said of each option that is read and not obeyed', () => {
+    const connector = {
+      networkTTL: 3,
+      conduitSubscriptions: false,
+      rateLimit: { messages: '10/s' },
+      dynamicallyIncludedDestinations: [{ queue: 'q' }, { exchange: 'events' }],
+    };
+    const election = { type: 'redis', uri: 'redis://127.0.0.1' };
+    const said = limitations(topologyOf(connector, { election }), 'west').join('\n');
+    for (const word of ['networkTTL', 'conduitSubscriptions', 'rateLimit', 'exchanges', 'election'])
+      expect(said).toContain(word);
+  });
+});
