@@ -1,11 +1,9 @@
-import type { Clock } from '@tombolo/kernel/clock';
 import { Fault } from '@tombolo/kernel/fault';
-import type { Topology } from '@tombolo/topology/topology';
 import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { BrokerState, QueueDemand } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
-import type { HostedBridge } from './host.ts';
+import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
@@ -15,17 +13,8 @@ import { DeadLetters } from './stream/dead-letters.ts';
 import type { LinkPort } from './stream/shell.ts';
 import { SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
-import type { Log } from './telemetry/log.ts';
-import type { Metrics } from './telemetry/metrics.ts';
 
-export interface BridgeOptions {
-  readonly topology: Topology;
-  readonly cluster: string;
-  readonly instance: string;
-  readonly version: string;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
+export interface BridgeOptions extends BridgeParts {
   readonly random: () => number;
   /** The clusters of this process, linked without sockets. */
   readonly loopback?: LoopbackHub;
