@@ -1,23 +1,29 @@
-import { Fault } from '@tombolo/kernel/fault';
 import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
-import type { BrokerState, QueueDemand } from './broker/port.ts';
-import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
+import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
-import { Links } from './link/links.ts';
-import type { LoopbackHub } from './link/loopback-link.ts';
-import { brokerConfig, linkPeers, linkTls } from './parts.ts';
+import type { Links, LinksOptions } from './link/links.ts';
 import { Agreement } from './routing/agreement.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
 import type { LinkPort } from './stream/shell.ts';
 import { SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
 
+/** What a bridge does with its links. */
+export type BridgeLinks = Pick<Links, 'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'views' | 'counters'>;
+
+/** What links want to know of their bridge; where peers are is known to whoever makes the links. */
+export type LinksHost = Pick<
+  LinksOptions,
+  'incarnation' | 'seenIncarnation' | 'onPeerSawIncarnation' | 'accepting' | 'listener'
+>;
+
 export interface BridgeOptions extends BridgeParts {
-  readonly random: () => number;
-  /** The clusters of this process, linked without sockets. */
-  readonly loopback?: LoopbackHub;
+  /** Milliseconds since 1970: they order the incarnations of a cluster's masters. */
+  readonly wallClock: () => number;
+  readonly createBroker: (listener: BrokerListener) => Broker;
+  readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
 }
 
 /** What lives as long as this bridge is the master of its cluster. */
@@ -37,8 +43,8 @@ export class Bridge implements HostedBridge {
   readonly #options: BridgeOptions;
   readonly #agreement: Agreement;
   readonly #limitations: readonly string[];
-  readonly #broker: RabbitBroker;
-  readonly #links: Links;
+  readonly #broker: Broker;
+  readonly #links: BridgeLinks;
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
   #blocked: string | undefined;
   #mastership: Mastership | undefined;
@@ -55,46 +61,28 @@ export class Bridge implements HostedBridge {
 
   constructor(options: BridgeOptions) {
     this.#options = options;
-    const { topology, cluster, instance, log, clock, random } = options;
-    const own = topology.clusters[cluster];
-    if (!own?.broker) throw new Fault('TOMBOLO_USAGE', `The topology does not say where the broker of ${cluster} is.`);
-    if (own.broker.type !== 'rabbitmq') {
-      throw new Fault(
-        'TOMBOLO_USAGE',
-        `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`,
-      );
-    }
+    const { topology, cluster } = options;
     this.#agreement = new Agreement(topology, cluster);
     this.#limitations = limitations(topology, cluster);
-    const surroundings = { clock, random, log };
-    this.#broker = new RabbitBroker(
-      brokerConfig(own, instance),
-      { stateChanged: (state) => this.#brokerChanged(state), blocked: (reason) => this.#blockedChanged(reason) },
-      surroundings,
-    );
-    const tls = linkTls(own.bridge.tls);
-    this.#links = new Links({
-      network: topology.network,
-      cluster,
-      instance,
-      incarnation: () => this.#incarnation,
-      seenIncarnation: () => 0, // the links remember whom they met, which is all that this process knows
-      onPeerSawIncarnation: (_peer, incarnation) => this.#peersSaw(incarnation),
-      ...(own.bridge.listen && { listen: { ...own.bridge.listen, ...(tls && { tls }) } }),
-      ...(tls && { tls }),
-      ...(options.loopback && { loopback: options.loopback }),
-      peers: linkPeers(topology, cluster, this.#agreement.peers),
-      accepting: () => (this.#mastership && !this.#stopping ? 'master' : 'standby'),
-      clock,
-      random,
-      log,
-      listener: {
-        up: (peer) => this.#linkUp(peer),
-        down: (peer) => this.#linkDown(peer),
-        frame: (peer, frame, _bytes, consumed) => this.#frame(peer, frame, consumed),
-        writable: (peer) => this.#mastership?.source.writable(peer),
-      },
+    this.#broker = options.createBroker({
+      stateChanged: (state) => this.#brokerChanged(state),
+      blocked: (reason) => this.#blockedChanged(reason),
     });
+    this.#links = options.createLinks(
+      {
+        incarnation: () => this.#incarnation,
+        seenIncarnation: () => 0, // the links remember whom they met, which is all that this process knows
+        onPeerSawIncarnation: (_peer, incarnation) => this.#peersSaw(incarnation),
+        accepting: () => (this.#mastership && !this.#stopping ? 'master' : 'standby'),
+        listener: {
+          up: (peer) => this.#linkUp(peer),
+          down: (peer) => this.#linkDown(peer),
+          frame: (peer, frame, _bytes, consumed) => this.#frame(peer, frame, consumed),
+          writable: (peer) => this.#mastership?.source.writable(peer),
+        },
+      },
+      this.#agreement.peers,
+    );
   }
 
   async start(): Promise<void> {
@@ -180,7 +168,7 @@ export class Bridge implements HostedBridge {
     if (this.#stopping) return;
     const { cluster, metrics, log, clock, topology } = this.#options;
     // Milliseconds since 1970 order incarnations across replicas; peers that saw a higher one correct a clock that went back.
-    this.#incarnation = Math.max(Date.now(), this.#incarnation + 1);
+    this.#incarnation = Math.max(this.#options.wallClock(), this.#incarnation + 1);
     const incarnation = this.#incarnation;
     const links: LinkPort = {
       send: (peer, frame) => this.#links.send(peer, frame),

@@ -7,7 +7,7 @@ import { loadTopology, topologyFault } from '@tombolo/topology/load';
 import { renderProblem } from '@tombolo/topology/problem';
 import type { Cluster, Topology } from '@tombolo/topology/topology';
 import { type Address, parseAddress } from '@tombolo/topology/units';
-import { Bridge } from './bridge.ts';
+import { deployedBridge } from './deployed-bridge.ts';
 import { type BridgeParts, Host, type HostedBridge } from './host.ts';
 import { LoopbackHub } from './link/loopback-link.ts';
 import { secretsOf } from './secrets.ts';
@@ -108,7 +108,7 @@ function hostOf(options: RunOptions, topology: Topology, redactor: Redactor, log
   for (const problem of topology.warnings) log.warn({ problem: renderProblem(problem) }, 'topology warning');
   const config = { hash: numberFrom(topology), timestampSeconds: Date.now() / 1000 };
   const loopback = new LoopbackHub();
-  const createBridge = (parts: BridgeParts): HostedBridge => new Bridge({ ...parts, random: Math.random, loopback });
+  const createBridge = (parts: BridgeParts): HostedBridge => deployedBridge(parts, Math.random, loopback);
   return new Host({ topology, clusters, instance, version, log, redactor, clock: systemClock, config, createBridge });
 }
 
