@@ -122,9 +122,12 @@ export class SinkStream {
   get outstanding(): number {
     return Math.max(0, this.#granted - this.done);
   }
-  /** The source has answered the latest credit, and everything that it had taken by then is decided. */
+  /**
+   * The source has answered the latest credit, and everything that it had taken by then is decided, as is everything that is here:
+   * a credit that is used up needs no lowering, and the source may have answered it when it had taken little of it.
+   */
   get quiet(): boolean {
-    return !this.open || (this.#heard >= this.#creditVersion && this.done >= this.#taken);
+    return !this.open || (this.#heard >= this.#creditVersion && this.done >= this.#taken && this.unsettled === 0);
   }
   /** Publishes of an epoch that has ended are still under way. */
   get undecided(): boolean {

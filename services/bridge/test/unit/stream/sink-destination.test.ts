@@ -137,6 +137,22 @@ describe('a destination at the sink', () => {
     expect(frames(sink.messages(messages([3]), 5_001), 'gap')).toMatchObject([{ missing: [1, 2] }]);
   });
 
+  it('is not quiet while messages are being published, also when their credit was answered before they were taken', () => {
+    const { sink } = flowing(3);
+    const state = { kind: 'state' as const, address, ...epoch, returned: [], empty: false };
+    sink.stated({ ...state, settledThrough: 0, removedThrough: 0, creditVersion: 2, taken: 0 }, 1);
+    const sent = sink.messages(messages([1, 2, 3]), 2);
+    expect(published(sent)).toHaveLength(3);
+    // The credit is used up: there is nothing to take back, and so no answer to wait for.
+    expect(frames(sink.drain(3), 'credit')).toEqual([]);
+    expect(sink.quiet).toBe(false);
+    sink.outcome('west', epoch, [1, 2], 'confirmed', undefined, 4);
+    expect(sink.quiet).toBe(false);
+    const last = sink.outcome('west', epoch, [3], 'confirmed', undefined, 5);
+    expect(frames(last, 'settle')).toMatchObject([{ accepted: [3, 3] }]);
+    expect(sink.quiet).toBe(true);
+  });
+
   it('forgets a stream that ended', () => {
     const { sink } = flowing(10);
     sink.demand(0, 1);
