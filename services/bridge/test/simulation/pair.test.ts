@@ -63,6 +63,13 @@ describe('one source and one sink in simulation', () => {
     exactlyOnce,
   );
   each('a killed sink bridge loses nothing', { sinkCrashes: 3 }, nothingLost);
+  each('a sink bridge that is stopped in mid-stream loses and doubles nothing', { sinkStops: 3 }, exactlyOnce);
+  each(
+    'a sink bridge that is stopped while its broker is slow to confirm loses and doubles nothing',
+    { sinkStops: 3, consumerMoves: 2, jitter: 5 },
+    exactlyOnce,
+    { confirmMs: 700, prefetch: 30 },
+  );
   each('a sink broker connection that breaks loses nothing', { sinkBrokerCuts: 4 }, nothingLost);
   each(
     'all at once loses nothing',

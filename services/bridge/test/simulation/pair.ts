@@ -25,6 +25,8 @@ export interface Faults {
   sourceBrokerCuts: number;
   sinkBrokerCuts: number;
   sinkCrashes: number;
+  /** The sink's bridge is stopped in good order, and started anew. */
+  sinkStops: number;
   consumerMoves: number;
   /** The sink's demand is withdrawn, and comes back later. */
   withdrawals: number;
@@ -40,6 +42,7 @@ export const noFaults: Faults = {
   sourceBrokerCuts: 0,
   sinkBrokerCuts: 0,
   sinkCrashes: 0,
+  sinkStops: 0,
   consumerMoves: 0,
   withdrawals: 0,
   returns: 0,
@@ -93,6 +96,7 @@ export class PairSimulation {
   #sink!: SinkDestination;
   #sinkIncarnation = 500;
   #sinkLife = 0;
+  #sinkStopping = false;
   #linkUp = false;
   #linkLife = 0;
   #sourceWake = Number.POSITIVE_INFINITY;
@@ -102,13 +106,19 @@ export class PairSimulation {
   readonly faults: Faults;
   readonly prefetch: number;
   readonly consumeMs: number;
+  readonly confirmMs: number;
 
-  constructor(seed: number, options: { messages: number; faults: Faults; prefetch: number; consumeMs: number }) {
+  /** @param options `confirmMs`: how long the sink's broker takes to confirm, default 1 */
+  constructor(
+    seed: number,
+    options: { messages: number; faults: Faults; prefetch: number; consumeMs: number; confirmMs?: number },
+  ) {
     this.#random = seeded(seed);
     this.messages = options.messages;
     this.faults = options.faults;
     this.prefetch = options.prefetch;
     this.consumeMs = options.consumeMs;
+    this.confirmMs = options.confirmMs ?? 1;
   }
 
   /** Runs until everything is consumed, or until `limitMs` of virtual time. */
@@ -127,6 +137,7 @@ export class PairSimulation {
     this.#schedule('sourceBrokerCuts', () => this.#cutSourceBroker());
     this.#schedule('sinkBrokerCuts', () => this.#cutSinkBroker());
     this.#schedule('sinkCrashes', () => this.#crashSink());
+    this.#schedule('sinkStops', () => this.#stopSink());
     this.#schedule('consumerMoves', () => this.#moveConsumer());
     this.#schedule('withdrawals', () => this.#withdraw());
     this.#schedule('returns', () => {
@@ -359,7 +370,7 @@ export class PairSimulation {
       for (const message of messages) this.sinkQueue.push(Number(Buffer.from(message.body).toString()));
       this.#serve();
     });
-    this.#at(1, () => {
+    this.#at(this.confirmMs, () => {
       if (life !== this.#sinkLife) return;
       const outcome = returned ? 'returned' : broker === this.#sinkBrokerLife ? 'confirmed' : 'unknown';
       this.#onSink((s) =>
@@ -542,6 +553,22 @@ export class PairSimulation {
     }
     this.#startSink();
     this.#linkUpSoon(60);
+  }
+
+  /** It drains, says its last words, and leaves; nothing of it is known to the next one. */
+  #stopSink(): void {
+    if (this.#sinkStopping) return;
+    this.#sinkStopping = true;
+    this.#onSink((s) => s.drain(this.now));
+    const look = () => {
+      if (!this.#sink.quiet) return this.#at(1, look);
+      // What was sent before the goodbye arrives before it.
+      this.#at(1 + this.faults.jitter, () => {
+        this.#sinkStopping = false;
+        this.#crashSink();
+      });
+    };
+    look();
   }
 
   #withdraw(): void {
