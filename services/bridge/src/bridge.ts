@@ -1,13 +1,13 @@
-import type { Frame, QueueProperties } from '@tombolo/wire/frame';
+import type { Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import type { Links, LinksOptions } from './link/links.ts';
 import { Agreement } from './routing/agreement.ts';
+import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
-import type { LinkPort } from './stream/shell.ts';
-import { SinkHalf } from './stream/sink-half.ts';
+import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
 
 /** What a bridge does with its links. */
@@ -29,6 +29,7 @@ export interface BridgeOptions extends BridgeParts {
 /** What lives as long as this bridge is the master of its cluster. */
 interface Mastership {
   readonly incarnation: number;
+  readonly router: Router;
   readonly source: SourceHalf;
   readonly sink: SinkHalf;
 }
@@ -78,7 +79,7 @@ export class Bridge implements HostedBridge {
           up: (peer) => this.#linkUp(peer),
           down: (peer) => this.#linkDown(peer),
           frame: (peer, frame, _bytes, consumed) => this.#frame(peer, frame, consumed),
-          writable: (peer) => this.#mastership?.source.writable(peer),
+          writable: (peer) => this.#mastership?.router.writable(peer),
         },
       },
       this.#agreement.peers,
@@ -175,24 +176,44 @@ export class Bridge implements HostedBridge {
       sendData: (peer, frame) => this.#links.sendData(peer, frame),
     };
     const settings = topology.clusters[cluster]!.bridge;
-    const half = {
+    const { inFlightBytes } = settings;
+    const router = new Router({
       cluster,
       incarnation,
       agreement: this.#agreement,
       links,
+      clock,
+      inFlightBytes,
+      relayed: (neighbour, messages) => metrics.transit(neighbour, messages),
+      listener: {
+        routeChanged: (route) => source.routeChanged(route),
+        reachChanged: (peer) => {
+          sink.reachable(peer, router.hop(peer) !== undefined);
+          source.reachChanged(peer);
+        },
+        received: (via, frame, consumed) => {
+          if (isForSink(frame)) return sink.frame(via, frame, consumed);
+          source.frame(frame);
+          consumed();
+        },
+        writable: (neighbour) => source.writable(neighbour),
+      },
+    });
+    const half = {
+      cluster,
+      incarnation,
+      agreement: this.#agreement,
+      router,
       metrics,
       log,
       clock,
       broker: this.#broker,
-      inFlightBytes: settings.inFlightBytes,
+      inFlightBytes,
     };
     const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics, log);
-    this.#mastership = {
-      incarnation,
-      sink: new SinkHalf(half),
-      source: new SourceHalf({ ...half, deadLetters }),
-    };
-    const { sink, source } = this.#mastership;
+    const sink = new SinkHalf(half);
+    const source = new SourceHalf({ ...half, deadLetters });
+    this.#mastership = { incarnation, router, sink, source };
     for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
     for (const demand of this.#demands.values()) {
       sink.demand(demand);
@@ -209,6 +230,7 @@ export class Bridge implements HostedBridge {
     this.#mastership = undefined;
     mastership.source.close();
     mastership.sink.close();
+    mastership.router.close();
     this.#linked.clear();
     this.#options.log.warn({ reason }, 'no longer master');
     this.#links.roleChanged();
@@ -229,31 +251,30 @@ export class Bridge implements HostedBridge {
   #linkUp(peer: string): void {
     this.#linked.add(peer);
     this.#links.send(peer, this.#agreement.frameFor(peer));
-    this.#mastership?.sink.linkUp(peer);
-    this.#mastership?.source.linkUp(peer);
+    this.#mastership?.router.linkUp(peer);
   }
 
   #linkDown(peer: string): void {
     if (!this.#linked.delete(peer)) return;
     this.#agreement.linkLost(peer);
-    this.#mastership?.sink.linkLost(peer);
     this.#mastership?.source.linkLost(peer);
+    this.#mastership?.router.linkLost(peer);
   }
 
   #frame(peer: string, frame: Frame, consumed: () => void): void {
     if (frame.kind === 'connectors') {
-      if (this.#agreement.heard(peer, frame)) {
-        this.#mastership?.sink.reconsider();
-        this.#mastership?.source.reconsider();
-      }
-    } else if (isForSink(frame)) {
-      if (this.#mastership) return this.#mastership.sink.frame(peer, frame, consumed);
-    } else this.#mastership?.source.frame(peer, frame);
+      if (this.#agreement.heard(peer, frame)) this.#reconsider();
+    } else if (this.#mastership) return this.#mastership.router.frame(peer, frame, consumed);
     consumed();
   }
 
   #permissionsChanged(): void {
     for (const peer of this.#linked) this.#links.send(peer, this.#agreement.frameFor(peer));
+    this.#reconsider();
+  }
+
+  #reconsider(): void {
+    this.#mastership?.router.reconsider();
     this.#mastership?.sink.reconsider();
     this.#mastership?.source.reconsider();
   }
@@ -262,6 +283,7 @@ export class Bridge implements HostedBridge {
     const { clock } = this.#options;
     this.#cancelDigest = clock.wake(clock.now() + DIGEST_MS, () => {
       this.#mastership?.sink.tick();
+      this.#mastership?.router.tick();
       this.#digestLater();
     });
   }
@@ -288,6 +310,7 @@ export class Bridge implements HostedBridge {
       await Promise.all([mastership.sink.drain(deadline), mastership.source.drain(deadline)]);
       mastership.source.close();
       mastership.sink.close();
+      mastership.router.close();
     }
     this.#mastership = undefined;
     this.#cancelDigest();
@@ -355,10 +378,11 @@ export class Bridge implements HostedBridge {
   }
 }
 
-type SinkFrame = Extract<
-  Frame,
-  { kind: 'open' | 'messages' | 'state' | 'closed' | 'collect' | 'forget' | 'snapshot-request' }
->;
+/** Frames that the sink's half of the receiver is meant to read. */
+function isForSink(frame: RelayableFrame): frame is SinkFrame {
+  return sinkKinds.has(frame.kind);
+}
+
 const sinkKinds: ReadonlySet<Frame['kind']> = new Set<SinkFrame['kind']>([
   'open',
   'messages',
@@ -366,10 +390,4 @@ const sinkKinds: ReadonlySet<Frame['kind']> = new Set<SinkFrame['kind']>([
   'closed',
   'collect',
   'forget',
-  'snapshot-request',
 ]);
-
-/** Frames that the sink's half of the receiver is meant to read. */
-function isForSink(frame: Frame): frame is SinkFrame {
-  return sinkKinds.has(frame.kind);
-}

@@ -29,6 +29,8 @@ const codes: { readonly [K in Frame['kind']]: number } = {
   collect: 8,
   collected: 9,
   forget: 10,
+  unreachable: 11,
+  relayed: 12,
   open: 16,
   resume: 17,
   refuse: 18,
@@ -88,8 +90,8 @@ export function decodeFrame(bytes: Uint8Array): Frame | UnknownFrame {
 
 function encodeMessages(frame: MessagesFrame): Buffer {
   if (frame.messages.length > limits.messages) invalid(`it has more than ${limits.messages} messages`);
-  const { address, incarnation, epoch, last } = frame;
-  const head = { address, incarnation, epoch, last, count: frame.messages.length };
+  const { kind: _, messages, ...rest } = frame;
+  const head = { ...rest, count: messages.length };
   const length = recordsLength(frame.messages);
   const bytes = begin('messages', head, length);
   writeRecords(bytes, bytes.length - length, frame.messages);
@@ -100,6 +102,7 @@ function decodeMessages(head: Fields, raw: Buffer): MessagesFrame {
   return {
     kind: 'messages',
     ...streamKey(head),
+    attempt: whole(head, 'attempt'),
     last: whole(head, 'last'),
     messages: readRecords(raw, whole(head, 'count')),
   };

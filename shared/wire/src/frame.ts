@@ -1,8 +1,11 @@
 import type { Envelope } from './envelope.ts';
 
-/** A queue or a topic; with the sink's and the source's cluster it names a stream. */
+/**
+ * A queue or a topic; with the sink's and the source's cluster it names a stream. `reply`: answers to a request, by the name of
+ * their queue. `cluster`: a cluster itself, by its name; it is advertised like a demand, so that frames find their way to it.
+ */
 export interface Destination {
-  readonly kind: 'queue' | 'topic';
+  readonly kind: 'queue' | 'topic' | 'reply' | 'cluster';
   readonly name: string;
 }
 
@@ -53,8 +56,10 @@ export interface DemandFrame {
   /** The sink's incarnation, and a version within it. */
   readonly incarnation: number;
   readonly version: number;
-  /** Clusters crossed so far, the sink first. */
+  /** Clusters crossed so far, the sink first, the sender last. As many connectors are crossed once it has arrived. */
   readonly path: readonly string[];
+  /** The lowest networkTTL of all connectors on the path: none of them lets a longer path pass. */
+  readonly ttl: number;
   /** The connector, by name, whose permission this advertisement uses on this link. */
   readonly connector: string;
   readonly consumers: number;
@@ -73,6 +78,13 @@ export interface WithdrawFrame {
   readonly version: number;
 }
 
+/** The sender has no way to this demand any more; it may still stand. */
+export interface UnreachableFrame {
+  readonly kind: 'unreachable';
+  readonly sink: string;
+  readonly destination: Destination;
+}
+
 /** Anti-entropy: all demands of the sender as sent on this link; a receiver with another digest asks for a snapshot. */
 export interface DigestFrame {
   readonly kind: 'digest';
@@ -86,15 +98,36 @@ export interface SnapshotRequestFrame {
   readonly kind: 'snapshot-request';
 }
 
-/** Begins a full snapshot: what was advertised before on this link and is not repeated until `snapshot-end` is gone. */
+/**
+ * Begins a full snapshot: what was advertised before on this link and is not repeated until `snapshot-end` is gone: withdrawn as
+ * of `version`, when it is the sender's own, else unreachable.
+ */
 export interface SnapshotFrame {
   readonly kind: 'snapshot-begin' | 'snapshot-end';
   readonly incarnation: number;
+  readonly version: number;
+  /** False: the sender does not see its own broker; what it said of its own demand stands. */
+  readonly sighted: boolean;
+}
+
+/**
+ * Transit → the neighbour before it: how many bytes of data for this sink have left the transit, in all since the link began.
+ * The neighbour lets only so much more be on its way.
+ */
+export interface RelayedFrame {
+  readonly kind: 'relayed';
+  readonly sink: string;
+  readonly bytes: number;
 }
 
 // ---- streams: between the two ends, relayed by transits --------------------------------------------------------------
 
-interface StreamFrame extends StreamEpoch {
+interface Relayable {
+  /** How many bridges have relayed it; absent: none. */
+  readonly hops?: number;
+}
+
+interface StreamFrame extends StreamEpoch, Relayable {
   readonly address: StreamAddress;
 }
 
@@ -105,6 +138,8 @@ interface StreamFrame extends StreamEpoch {
 export interface OpenFrame extends StreamFrame {
   readonly kind: 'open';
   readonly connector: string;
+  /** Counts the opens of this epoch: data that was sent before this one is not wanted any more. */
+  readonly attempt: number;
   /** The highest sequence number assigned so far. */
   readonly last: number;
   /** All numbers up to this one are settled and known to the source as such. */
@@ -155,6 +190,8 @@ export interface StreamMessage extends Envelope {
 /** Source → sink. The only data frame: subject to the byte grant of the link. */
 export interface MessagesFrame extends StreamFrame {
   readonly kind: 'messages';
+  /** Of the `open` that it was sent under. */
+  readonly attempt: number;
   /** The highest number assigned so far: whatever of it the receiver lacks now was lost on the way. Data frames keep their order. */
   readonly last: number;
   /** May be empty: then the frame only tells `last`. */
@@ -202,7 +239,7 @@ export interface ClosedFrame extends StreamFrame {
  * Source → sink, at the beginning of each link: everything of older incarnations of `source` is dead. The sink publishes
  * nothing more of it, waits for what is being published, and answers with `collected`.
  */
-export interface CollectFrame {
+export interface CollectFrame extends Relayable {
   readonly kind: 'collect';
   readonly source: string;
   readonly sink: string;
@@ -213,7 +250,7 @@ export interface CollectFrame {
  * Sink → source: messages of dead incarnations that the sink's broker has confirmed and of which the source never said that
  * they are removed. Several frames may come; `complete` is set on the last.
  */
-export interface CollectedFrame {
+export interface CollectedFrame extends Relayable {
   readonly kind: 'collected';
   readonly source: string;
   readonly sink: string;
@@ -228,7 +265,7 @@ export interface CollectedFrame {
 }
 
 /** Source → sink: what was collected for this destination is no longer needed (messages without an id). */
-export interface ForgetFrame {
+export interface ForgetFrame extends Relayable {
   readonly kind: 'forget';
   readonly source: string;
   readonly sink: string;
@@ -236,11 +273,15 @@ export interface ForgetFrame {
   readonly destination: Destination;
 }
 
+/** Between the two ends of a stream, or of an in-doubt exchange: to be relayed when it is for another cluster. */
+export type RelayableFrame = InDoubtFrame | StreamControlFrame | MessagesFrame;
 export type InDoubtFrame = CollectFrame | CollectedFrame | ForgetFrame;
 export type RoutingFrame =
   | ConnectorsFrame
   | DemandFrame
   | WithdrawFrame
+  | UnreachableFrame
+  | RelayedFrame
   | DigestFrame
   | SnapshotRequestFrame
   | SnapshotFrame;

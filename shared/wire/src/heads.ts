@@ -39,12 +39,19 @@ export const headReaders: Readers = {
     kind: 'demand',
     ...demandKey(head),
     path: list(head, 'path', limits.pathClusters, clusterName),
+    ttl: whole(head, 'ttl'),
     connector: text(head, 'connector', 255),
     consumers: whole(head, 'consumers'),
     queue: queueProperties(head, 'queue'),
     leaseMs: milliseconds(head, 'leaseMs'),
   }),
   withdraw: (head) => ({ kind: 'withdraw', ...demandKey(head) }),
+  unreachable: (head) => ({
+    kind: 'unreachable',
+    sink: clusterName(head, 'sink'),
+    destination: destination(head, 'destination'),
+  }),
+  relayed: (head) => ({ kind: 'relayed', sink: clusterName(head, 'sink'), bytes: whole(head, 'bytes') }),
   digest: (head) => ({
     kind: 'digest',
     incarnation: whole(head, 'incarnation'),
@@ -52,11 +59,8 @@ export const headReaders: Readers = {
     digest: text(head, 'digest', 255),
   }),
   'snapshot-request': () => ({ kind: 'snapshot-request' }),
-  'snapshot-begin': (head) => ({
-    kind: 'snapshot-begin',
-    incarnation: whole(head, 'incarnation'),
-  }),
-  'snapshot-end': (head) => ({ kind: 'snapshot-end', incarnation: whole(head, 'incarnation') }),
+  'snapshot-begin': (head) => ({ kind: 'snapshot-begin', ...snapshotKey(head) }),
+  'snapshot-end': (head) => ({ kind: 'snapshot-end', ...snapshotKey(head) }),
   collect: (head) => ({ kind: 'collect', ...collectionKey(head) }),
   collected: (head, raw) => {
     let at = 0;
@@ -77,6 +81,7 @@ export const headReaders: Readers = {
     kind: 'open',
     ...streamKey(head),
     connector: text(head, 'connector', 255),
+    attempt: whole(head, 'attempt'),
     last: whole(head, 'last'),
     settledThrough: whole(head, 'settledThrough'),
     gone: ranges(head, 'gone'),
@@ -130,7 +135,7 @@ export const headReaders: Readers = {
 };
 
 /** What names a stream and its life, in every stream frame. */
-export function streamKey(head: Fields): StreamEpoch & { readonly address: StreamAddress } {
+export function streamKey(head: Fields): StreamEpoch & { readonly address: StreamAddress; readonly hops?: number } {
   const address = fields(head, 'address');
   return {
     address: {
@@ -140,6 +145,20 @@ export function streamKey(head: Fields): StreamEpoch & { readonly address: Strea
     },
     incarnation: whole(head, 'incarnation'),
     epoch: whole(head, 'epoch'),
+    ...hops(head),
+  };
+}
+
+function hops(head: Fields): { readonly hops?: number } {
+  const found = optional(head, 'hops', whole);
+  return found === undefined ? {} : { hops: found };
+}
+
+function snapshotKey(head: Fields) {
+  return {
+    incarnation: whole(head, 'incarnation'),
+    version: whole(head, 'version'),
+    sighted: flag(head, 'sighted'),
   };
 }
 
@@ -157,14 +176,17 @@ function collectionKey(head: Fields) {
     source: clusterName(head, 'source'),
     sink: clusterName(head, 'sink'),
     incarnation: whole(head, 'incarnation'),
+    ...hops(head),
   };
 }
+
+const destinationKinds: ReadonlySet<unknown> = new Set<Destination['kind']>(['queue', 'topic', 'reply', 'cluster']);
 
 function destination(from: Fields, name: string): Destination {
   const item = fields(from, name);
   const { kind } = item;
-  if (kind !== 'queue' && kind !== 'topic') return invalid('a destination is neither queue nor topic');
-  return { kind, name: text(item, 'name', 255) };
+  if (!destinationKinds.has(kind)) return invalid('a destination is of a kind that is not known');
+  return { kind: kind as Destination['kind'], name: text(item, 'name', 255) };
 }
 
 function rejection(from: Fields, name: string): { sequence: number; reason: string } {

@@ -5,7 +5,10 @@ import fc from 'fast-check';
 const whole = fc.maxSafeNat();
 const name = fc.string({ minLength: 1, maxLength: 60, unit: 'grapheme' }).filter((s) => Buffer.byteLength(s) <= 255);
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
-const destination = fc.record({ kind: fc.constantFrom('queue' as const, 'topic' as const), name });
+const destination = fc.record({
+  kind: fc.constantFrom('queue' as const, 'topic' as const, 'reply' as const, 'cluster' as const),
+  name,
+});
 const key = {
   address: fc.record({ source: name, sink: name, destination }),
   incarnation: whole,
@@ -40,7 +43,7 @@ export const message: fc.Arbitrary<StreamMessage> = fc.record({
   body: bytes(200),
 });
 
-export const frame: fc.Arbitrary<Frame> = fc.oneof(
+const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
     kind: is('connectors'),
     connectors: fc.array(fc.record({ name, from: name, to: name }), { maxLength: 4 }),
@@ -49,6 +52,7 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
     kind: is('demand'),
     ...demand,
     path: fc.array(name, { maxLength: 5 }),
+    ttl: whole,
     connector: name,
     consumers: whole,
     queue,
@@ -57,7 +61,14 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: is('withdraw'), ...demand }),
   fc.record({ kind: is('digest'), incarnation: whole, count: whole, digest: name }),
   fc.record({ kind: is('snapshot-request') }),
-  fc.record({ kind: fc.constantFrom('snapshot-begin' as const, 'snapshot-end' as const), incarnation: whole }),
+  fc.record({ kind: is('unreachable'), sink: name, destination }),
+  fc.record({ kind: is('relayed'), sink: name, bytes: whole }),
+  fc.record({
+    kind: fc.constantFrom('snapshot-begin' as const, 'snapshot-end' as const),
+    incarnation: whole,
+    version: whole,
+    sighted: fc.boolean(),
+  }),
   fc.record({ kind: is('collect'), ...collection }),
   fc.record({
     kind: is('collected'),
@@ -79,6 +90,7 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
     kind: is('open'),
     ...key,
     connector: name,
+    attempt: whole,
     last: whole,
     settledThrough: whole,
     gone: ranges,
@@ -109,5 +121,18 @@ export const frame: fc.Arbitrary<Frame> = fc.oneof(
   }),
   fc.record({ kind: is('gap'), ...key, missing: ranges }),
   fc.record({ kind: is('closed'), ...key, reason: name }),
-  fc.record({ kind: is('messages'), ...key, last: whole, messages: fc.array(message, { maxLength: 6 }) }),
+  fc.record({
+    kind: is('messages'),
+    ...key,
+    attempt: whole,
+    last: whole,
+    messages: fc.array(message, { maxLength: 6 }),
+  }),
 ) as fc.Arbitrary<Frame>;
+
+/** Those that are relayed may say how often they were. */
+export const frame: fc.Arbitrary<Frame> = fc
+  .tuple(plainFrame, fc.option(fc.nat(9), { nil: undefined }))
+  .map(([plain, hops]) =>
+    hops === undefined || !('address' in plain || 'source' in plain) ? plain : { ...plain, hops },
+  );

@@ -1,4 +1,4 @@
-import type { SequenceRanges } from '@tombolo/wire/frame';
+import type { Destination, SequenceRanges } from '@tombolo/wire/frame';
 
 /**
  * What a running bridge shows of itself: plain data, made anew for each request. The API serialises it, `tombolo status`
@@ -63,7 +63,7 @@ export interface ConnectorView {
 }
 
 export interface DemandView {
-  readonly kind: 'queue' | 'topic';
+  readonly kind: Destination['kind'];
   readonly destination: string;
   /** The cluster whose consumers these are; the own cluster for local demand. */
   readonly cluster: string;
@@ -80,7 +80,7 @@ export interface StreamView {
   readonly role: 'source' | 'sink';
   readonly peer: string;
   readonly connector: string;
-  readonly kind: 'queue' | 'topic';
+  readonly kind: Destination['kind'];
   readonly destination: string;
   readonly state: string;
   /** Why nothing moves at present, as a sentence; undefined when it flows or there is nothing to move. */

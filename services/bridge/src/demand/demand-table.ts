@@ -7,8 +7,6 @@ export interface LocalDemand {
   consumers: number;
   capacity: number;
   properties: QueueProperties;
-  /** Grows with every change of what is advertised. */
-  version: number;
   /** The last consumer has left: when the demand will be withdrawn (monotonic ms); undefined while there are some. */
   withdrawAt: number | undefined;
 }
@@ -19,7 +17,7 @@ const HYSTERESIS_MS = 3_000;
 export type DemandChange =
   /** The demand appeared, or what is advertised of it changed. */
   | { readonly is: 'advertise'; readonly demand: LocalDemand }
-  | { readonly is: 'withdraw'; readonly queue: string; readonly version: number }
+  | { readonly is: 'withdraw'; readonly queue: string }
   /** What the consumers can hold changed: credit follows at once, advertised or not. */
   | { readonly is: 'capacity'; readonly queue: string; readonly capacity: number };
 
@@ -29,8 +27,6 @@ export type DemandChange =
  */
 export class DemandTable {
   readonly #demands = new Map<string, LocalDemand>();
-  /** One counter for all: a queue that is deleted and made again still gets a higher version. */
-  #version = 0;
 
   get all(): IterableIterator<LocalDemand> {
     return this.#demands.values();
@@ -49,7 +45,6 @@ export class DemandTable {
         consumers: told.consumers,
         capacity: told.capacity,
         properties: told.properties,
-        version: ++this.#version,
         withdrawAt: undefined,
       };
       this.#demands.set(told.queue, demand);
@@ -68,7 +63,6 @@ export class DemandTable {
     else known.withdrawAt = undefined;
     if (told.consumers > 0 && known.consumers !== told.consumers) {
       known.consumers = told.consumers;
-      known.version = ++this.#version;
       changes.push({ is: 'advertise', demand: known });
     }
     return changes;
@@ -80,7 +74,7 @@ export class DemandTable {
     this.#demands.delete(queue);
     return [
       { is: 'capacity', queue, capacity: 0 },
-      { is: 'withdraw', queue, version: ++this.#version },
+      { is: 'withdraw', queue },
     ];
   }
 
@@ -96,7 +90,7 @@ export class DemandTable {
     for (const demand of this.#demands.values()) {
       if (demand.withdrawAt === undefined || demand.withdrawAt > now) continue;
       this.#demands.delete(demand.queue);
-      changes.push({ is: 'withdraw', queue: demand.queue, version: ++this.#version });
+      changes.push({ is: 'withdraw', queue: demand.queue });
     }
     return changes;
   }

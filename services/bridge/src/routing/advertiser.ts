@@ -1,27 +1,40 @@
-import type { ControlFrame, Destination } from '@tombolo/wire/frame';
-import type { DemandTable } from '../demand/demand-table.ts';
+import type { ControlFrame, DemandFrame, Destination, QueueProperties, WithdrawFrame } from '@tombolo/wire/frame';
 import type { Agreement } from './agreement.ts';
-import { advertisementLine, Digest } from './digest.ts';
+import { destinationKey } from './destination-key.ts';
+import { Digest, demandLine } from './digest.ts';
+import { LEASE_MS, type RouteChange, type RouteTable } from './route-table.ts';
 
-/** How long an advertisement stands without a refresh. */
-const LEASE_MS = 90_000;
+/** A demand of the own cluster, as peers are to hear of it. */
+export interface OwnDemand {
+  readonly destination: Destination;
+  readonly consumers: number;
+  readonly queue: QueueProperties;
+}
 
 export interface AdvertiserOptions {
   readonly cluster: string;
   readonly incarnation: number;
   readonly agreement: Agreement;
-  readonly table: DemandTable;
-  readonly send: (peer: string, frame: ControlFrame) => boolean;
+  readonly table: RouteTable;
+  readonly send: (peer: string, frame: ControlFrame) => void;
+  readonly now: () => number;
 }
 
-/** Tells peers of the own cluster's demand: a snapshot when a link begins, changes after it, a digest from time to time. */
+/**
+ * Tells peers of demand: the own cluster's, and what others have told that may pass through. A snapshot when a link begins,
+ * changes after it, a digest from time to time.
+ */
 export class Advertiser {
   readonly #options: AdvertiserOptions;
+  readonly #own = new Map<string, OwnDemand & { readonly version: number }>();
+  /** One counter for all: a demand that goes and comes back still gets a higher version. */
+  #version = 0;
   /** False: the own broker's consumers are not known; what was told stands, and nothing new is said. */
   #sighted = false;
 
   constructor(options: AdvertiserOptions) {
     this.#options = options;
+    this.#announce();
   }
 
   get sighted(): boolean {
@@ -34,15 +47,40 @@ export class Advertiser {
     if (news) this.snapshots();
   }
 
-  advertise(queue: string): void {
-    for (const peer of this.#options.agreement.peers) this.#advertise(peer, queue);
+  /** The own cluster has this demand (now with these consumers). */
+  advertise(demand: OwnDemand): void {
+    this.#own.set(destinationKey(demand.destination), { ...demand, version: ++this.#version });
+    if (this.#sighted) this.#tellOwn(demand.destination);
   }
 
-  withdraw(queue: string, version: number): void {
-    const { agreement, cluster, incarnation, send } = this.#options;
-    const destination: Destination = { kind: 'queue', name: queue };
-    for (const peer of agreement.peers)
-      send(peer, { kind: 'withdraw', sink: cluster, destination, incarnation, version });
+  /** The own cluster has this demand no more. */
+  withdraw(destination: Destination): void {
+    if (!this.#own.delete(destinationKey(destination))) return;
+    const { cluster, incarnation } = this.#options;
+    this.passOnWithdrawal(
+      { kind: 'withdraw', sink: cluster, destination, incarnation, version: ++this.#version },
+      cluster,
+    );
+  }
+
+  /** Another cluster's demand has another way, or none. */
+  passOn({ route, before }: RouteChange): void {
+    if (route.state !== 'standing') return;
+    const { agreement, send } = this.#options;
+    const { sink, destination, best } = route;
+    for (const peer of agreement.peers) {
+      const frame = best && this.#transit(peer, best.neighbour, best.frame);
+      if (frame) send(peer, frame);
+      else if (before && this.#transit(peer, before.neighbour, before.frame))
+        send(peer, { kind: 'unreachable', sink, destination });
+    }
+  }
+
+  passOnWithdrawal(frame: WithdrawFrame, from: string): void {
+    const { agreement, send } = this.#options;
+    for (const peer of agreement.peers) {
+      if (peer !== from && peer !== frame.sink && this.#permits(peer, frame.destination)) send(peer, frame);
+    }
   }
 
   snapshots(): void {
@@ -51,44 +89,81 @@ export class Advertiser {
 
   /** Everything that this peer should know, in one go. */
   snapshot(peer: string): void {
-    if (!this.#sighted) return;
-    const { incarnation, send, table } = this.#options;
-    send(peer, { kind: 'snapshot-begin', incarnation });
-    for (const { queue } of table.all) this.#advertise(peer, queue);
-    send(peer, { kind: 'snapshot-end', incarnation });
+    const { incarnation, send } = this.#options;
+    const head = { incarnation, version: this.#version, sighted: this.#sighted };
+    send(peer, { kind: 'snapshot-begin', ...head });
+    for (const frame of this.#said(peer)) send(peer, frame);
+    send(peer, { kind: 'snapshot-end', ...head });
   }
 
-  /** Repeats what was said in short, so that a peer that missed something asks again. */
-  digests(): void {
+  /** Refreshes the lease of all that was said, and repeats it in short, so that a peer that missed something asks again. */
+  tick(): void {
+    this.#announce();
+    const { agreement, cluster, incarnation, send } = this.#options;
+    this.#tellOwn({ kind: 'cluster', name: cluster });
     if (!this.#sighted) return;
-    const { agreement, incarnation, send, table } = this.#options;
     for (const peer of agreement.peers) {
       const digest = new Digest();
-      for (const { queue, version } of table.all) {
-        if (!agreement.inbound(peer, { kind: 'queue', name: queue }).open) continue;
-        digest.add(advertisementLine('queue', queue, incarnation, version));
-      }
+      for (const frame of this.#said(peer)) digest.add(demandLine(frame));
       send(peer, { kind: 'digest', incarnation, count: digest.count, digest: digest.toString() });
     }
   }
 
-  #advertise(peer: string, queue: string): void {
-    const { agreement, cluster, incarnation, send, table } = this.#options;
-    const demand = table.get(queue);
-    const destination: Destination = { kind: 'queue', name: queue };
+  // ---- inside --------------------------------------------------------------------------------------------------------------
+
+  /** The cluster itself is advertised like a demand: it refreshes the lease of the others, and leads frames to it. */
+  #announce(): void {
+    const destination: Destination = { kind: 'cluster', name: this.#options.cluster };
+    this.#own.set(destinationKey(destination), { destination, consumers: 0, queue: {}, version: ++this.#version });
+  }
+
+  #tellOwn(destination: Destination): void {
+    for (const peer of this.#options.agreement.peers) {
+      const frame = this.#ownFrame(peer, destinationKey(destination));
+      if (frame) this.#options.send(peer, frame);
+    }
+  }
+
+  *#said(peer: string): Generator<DemandFrame> {
+    for (const [key, { destination }] of this.#own) {
+      const frame = this.#sighted || destination.kind === 'cluster' ? this.#ownFrame(peer, key) : undefined;
+      if (frame) yield frame;
+    }
+    for (const { best } of this.#options.table.standing()) {
+      const frame = best && this.#transit(peer, best.neighbour, best.frame);
+      if (frame) yield frame;
+    }
+  }
+
+  #ownFrame(peer: string, key: string): DemandFrame | undefined {
+    const demand = this.#own.get(key);
+    const permitted = demand && this.#permits(peer, demand.destination);
+    if (!demand || !permitted) return undefined;
+    const { cluster, incarnation } = this.#options;
+    const { destination, version, consumers, queue } = demand;
+    const base = { kind: 'demand', sink: cluster, destination, incarnation, version, consumers, queue } as const;
+    return { ...base, path: [cluster], ttl: permitted.ttl, connector: permitted.connector, leaseMs: LEASE_MS };
+  }
+
+  /** What a neighbour advertised, as it is passed on to `peer`; undefined when it may not be. */
+  #transit(peer: string, neighbour: string, frame: DemandFrame): DemandFrame | undefined {
+    if (frame.path.includes(peer)) return undefined;
+    const permitted = this.#permits(peer, frame.destination);
+    if (!permitted) return undefined;
+    const path = [...frame.path, this.#options.cluster];
+    const ttl = Math.min(frame.ttl, permitted.ttl);
+    if (path.length > ttl) return undefined;
+    const leaseMs = Math.max(0, this.#options.table.leaseUntil(neighbour, frame.sink) - this.#options.now());
+    return { ...frame, path, ttl, connector: permitted.connector, leaseMs: Math.min(LEASE_MS, Math.round(leaseMs)) };
+  }
+
+  #permits(peer: string, destination: Destination): { readonly ttl: number; readonly connector: string } | undefined {
+    const { agreement } = this.#options;
+    if (destination.kind === 'cluster') {
+      const ttl = agreement.farthest(peer);
+      return ttl > 0 ? { ttl, connector: '' } : undefined;
+    }
     const passage = agreement.inbound(peer, destination);
-    if (!demand || !passage.open) return;
-    send(peer, {
-      kind: 'demand',
-      sink: cluster,
-      destination,
-      incarnation,
-      version: demand.version,
-      path: [cluster],
-      connector: passage.connector.name,
-      consumers: demand.consumers,
-      queue: demand.properties,
-      leaseMs: LEASE_MS,
-    });
+    return passage.open ? { ttl: passage.connector.networkTTL, connector: passage.connector.name } : undefined;
   }
 }

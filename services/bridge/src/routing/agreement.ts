@@ -19,12 +19,16 @@ export class Agreement {
   readonly cluster: string;
   readonly peers: readonly string[];
   readonly ways: readonly DirectedConnector[];
+  /** Clusters whose consumers may come to draw messages from here, over however many connectors; by name. */
+  readonly sinks: readonly string[];
   #said = new Map<string, Set<string>>();
   #paused = new Map<string, boolean>();
 
   constructor(topology: Topology, cluster: string) {
     this.cluster = cluster;
-    this.ways = directedConnectors(topology).filter(({ from, to }) => from === cluster || to === cluster);
+    const ways = directedConnectors(topology);
+    this.sinks = sinksOf(ways, cluster);
+    this.ways = ways.filter(({ from, to }) => from === cluster || to === cluster);
     this.peers = [...new Set(this.ways.map(({ from, to }) => (from === cluster ? to : from)))];
   }
 
@@ -90,15 +94,25 @@ export class Agreement {
     return [...new Set(this.ways.filter(({ from }) => from === this.cluster).map(({ to }) => to))];
   }
 
+  /** The largest networkTTL of the connectors between the own cluster and `peer`, either way; 0: there is none. */
+  farthest(peer: string): number {
+    let farthest = 0;
+    for (const { connector } of this.#between(peer)) farthest = Math.max(farthest, connector.networkTTL);
+    return farthest;
+  }
+
   #between(peer: string): DirectedConnector[] {
     return this.ways.filter(({ from, to }) => from === peer || to === peer);
   }
 
   /** The first connector in file order that means the destination owns it, paused or not. */
   #passage(from: string, to: string, peer: string, destination: Destination): Passage {
-    for (const way of this.ways) {
-      if (way.from !== from || way.to !== to) continue;
-      const permission = selects(way.connector, destination);
+    const { kind, name } = destination;
+    const meant =
+      kind === 'queue' ? ({ kind, name } as const) : kind === 'topic' && ({ kind: 'exchange', name } as const);
+    for (const way of meant ? this.ways : []) {
+      if (way.from !== from || way.to !== to || !meant) continue;
+      const permission = selects(way.connector, meant);
       if (!permission.permitted) continue;
       const { connector } = way;
       if (this.known(peer) && !this.agreed(way)) {
@@ -113,6 +127,30 @@ export class Agreement {
     const detail = `no connector from ${from} to ${to} includes ${destination.kind} ${destination.name}`;
     return { open: false, connector: undefined, reason: 'no_route', detail };
   }
+}
+
+/**
+ * The clusters that messages of `cluster` can reach. Each connector's networkTTL bounds every path that it is part of: a path of n
+ * connectors needs n, or more, of all of them.
+ */
+function sinksOf(ways: readonly DirectedConnector[], cluster: string): string[] {
+  const reached = new Set<string>();
+  for (const ttl of new Set(ways.map(({ connector }) => connector.networkTTL))) {
+    let frontier = new Set([cluster]);
+    const seen = new Set(frontier);
+    for (let hops = 0; hops < ttl && frontier.size > 0; hops++) {
+      const next = new Set<string>();
+      for (const { connector, from, to } of ways) {
+        if (connector.networkTTL >= ttl && frontier.has(from) && !seen.has(to)) next.add(to);
+      }
+      for (const name of next) {
+        seen.add(name);
+        reached.add(name);
+      }
+      frontier = next;
+    }
+  }
+  return [...reached].sort();
 }
 
 function wayKey(name: string, from: string, to: string): string {

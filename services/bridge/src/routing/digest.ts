@@ -1,3 +1,5 @@
+import type { DemandFrame } from '@tombolo/wire/frame';
+
 /**
  * A 53-bit digest of what was advertised, the same on both ends when they agree, whatever the order: the sum of a hash of each
  * line. Not cryptographic: the link is authenticated, this finds what was lost.
@@ -23,7 +25,7 @@ export class Digest {
   }
 }
 
-/** The line of one advertisement. */
-export function advertisementLine(kind: string, name: string, incarnation: number, version: number): string {
-  return `${kind}\n${name}\n${incarnation}\n${version}`;
+/** The line of one advertisement: everything by which it can differ from another of the same demand. */
+export function demandLine({ sink, destination, incarnation, version, path }: DemandFrame): string {
+  return `${destination.kind}\n${destination.name}\n${sink}\n${incarnation}\n${version}\n${path.join('\n')}`;
 }

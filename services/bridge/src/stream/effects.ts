@@ -1,4 +1,4 @@
-import type { Frame, StreamMessage } from '@tombolo/wire/frame';
+import type { StreamControlFrame, StreamMessage } from '@tombolo/wire/frame';
 import type { DeliveryToken } from '../broker/port.ts';
 
 /** A message taken from the source's queue, ready to be forwarded: identity taken, properties rewritten. */
@@ -24,7 +24,7 @@ export function weightOf(message: { readonly properties: Uint8Array; readonly bo
 
 /** What a stream machine wants done. Data, not calls: the shell does it, the simulation too. */
 export type SourceEffect =
-  | { readonly do: 'send'; readonly frame: Exclude<Frame, { kind: 'messages' }> }
+  | { readonly do: 'send'; readonly frame: StreamControlFrame }
   | { readonly do: 'offer' }
   | { readonly do: 'consume'; readonly generation: number; readonly prefetch: number }
   | { readonly do: 'cancel'; readonly generation: number }
@@ -39,7 +39,7 @@ export type SourceEffect =
 export type SourceCount = 'forwarded' | 'returned' | 'suppressed' | 'rejected' | 'possible-duplicates';
 
 export type SinkEffect =
-  | { readonly do: 'send'; readonly frame: Exclude<Frame, { kind: 'messages' }> }
+  | { readonly do: 'send'; readonly frame: StreamControlFrame }
   | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
   | {
       readonly do: 'count';

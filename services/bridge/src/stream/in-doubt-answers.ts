@@ -1,5 +1,5 @@
 import type { Clock } from '@tombolo/kernel/clock';
-import type { CollectedFrame, CollectFrame, ControlFrame } from '@tombolo/wire/frame';
+import type { CollectedFrame, CollectFrame } from '@tombolo/wire/frame';
 import { DIGEST_BYTES } from './in-doubt.ts';
 import type { SinkStream } from './sink-machine.ts';
 
@@ -14,45 +14,45 @@ const ATTEMPTS = 60;
 export class InDoubtAnswers {
   readonly #cluster: string;
   readonly #clock: Clock;
-  readonly #send: (peer: string, frame: ControlFrame) => boolean;
+  readonly #send: (frame: CollectedFrame) => void;
   readonly #asked = new Map<string, () => void>();
 
-  constructor(cluster: string, clock: Clock, send: (peer: string, frame: ControlFrame) => boolean) {
+  constructor(cluster: string, clock: Clock, send: (frame: CollectedFrame) => void) {
     this.#cluster = cluster;
     this.#clock = clock;
     this.#send = send;
   }
 
-  /** @param streams all streams of this peer, as of the moment of the call */
-  collect(peer: string, { incarnation }: CollectFrame, streams: () => readonly SinkStream[]): void {
-    this.cancel(peer);
+  /** @param streams all streams of this source, as of the moment of the call */
+  collect({ incarnation, source }: CollectFrame, streams: () => readonly SinkStream[]): void {
+    this.cancel(source);
     for (const stream of streams()) stream.supersede(incarnation, this.#clock.now());
     const answer = (attempt: number): void => {
       if (attempt < ATTEMPTS && streams().some((stream) => stream.undecided)) {
         this.#asked.set(
-          peer,
+          source,
           this.#clock.wake(this.#clock.now() + RETRY_MS, () => answer(attempt + 1)),
         );
         return;
       }
-      this.#asked.delete(peer);
-      const head = { kind: 'collected' as const, source: peer, sink: this.#cluster, incarnation };
+      this.#asked.delete(source);
+      const head = { kind: 'collected' as const, source, sink: this.#cluster, incarnation };
       for (const stream of streams()) {
-        for (const item of itemsOf(stream)) this.#send(peer, { ...head, complete: false, items: [item] });
+        for (const item of itemsOf(stream)) this.#send({ ...head, complete: false, items: [item] });
       }
-      this.#send(peer, { ...head, complete: true, items: [] });
+      this.#send({ ...head, complete: true, items: [] });
     };
     answer(0);
   }
 
-  /** The link to the peer is gone: it will ask again. */
-  cancel(peer: string): void {
-    this.#asked.get(peer)?.();
-    this.#asked.delete(peer);
+  /** The link to the source is gone: it will ask again. */
+  cancel(source: string): void {
+    this.#asked.get(source)?.();
+    this.#asked.delete(source);
   }
 
   close(): void {
-    for (const peer of [...this.#asked.keys()]) this.cancel(peer);
+    for (const source of [...this.#asked.keys()]) this.cancel(source);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '@tombolo/kernel/clock';
-import type { ControlFrame, MessagesFrame } from '@tombolo/wire/frame';
 import type { Agreement } from '../routing/agreement.ts';
+import type { Router } from '../routing/router.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /** The least that is asked of a logger; pino's fit. */
@@ -11,20 +11,12 @@ export interface ShellLog {
   error(fields: object, message: string): void;
 }
 
-/** The links as the two halves see them. */
-export interface LinkPort {
-  /** False when there is no link. */
-  send(peer: string, frame: ControlFrame): boolean;
-  /** False when it was not taken: wait until the link is writable. */
-  sendData(peer: string, frame: MessagesFrame): boolean;
-}
-
 /** What the source's and the sink's half of a bridge share. */
 export interface HalfOptions {
   readonly cluster: string;
   readonly incarnation: number;
   readonly agreement: Agreement;
-  readonly links: LinkPort;
+  readonly router: Router;
   readonly metrics: Metrics;
   readonly log: ShellLog;
   readonly clock: Clock;

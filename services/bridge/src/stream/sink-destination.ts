@@ -210,8 +210,15 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
-  linkLost(source: string): void {
+  linkLost(source: string): DestinationEffect[] {
     this.streams.get(source)?.linkLost();
+    return [];
+  }
+
+  /** There is a way to the source again; if it noticed that there was none, it opens the stream anew. */
+  linkUp(source: string, now: number): DestinationEffect[] {
+    this.#stream(source, (stream) => stream.linkUp(now));
+    return this.#finish(now);
   }
 
   /** The demand has been withdrawn: what was not published goes back. */

@@ -1,18 +1,18 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
 import type {
-  ControlFrame,
   Destination,
-  Frame,
+  InDoubtFrame,
+  MessagesFrame,
   OpenFrame,
   QueueProperties,
+  StreamControlFrame,
   StreamEpoch,
   StreamMessage,
 } from '@tombolo/wire/frame';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
-import { Advertiser } from '../routing/advertiser.ts';
 import { destinationKey } from '../routing/destination-key.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
@@ -22,10 +22,18 @@ import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
 
+/** Frames that a sink reads. */
+export type SinkFrame =
+  | MessagesFrame
+  | Extract<StreamControlFrame, { kind: 'open' | 'state' | 'closed' }>
+  | Extract<InDoubtFrame, { kind: 'collect' | 'forget' }>;
+
 /** The queue of one destination, with the publishers of its streams. */
 interface Sinkhole {
   readonly machine: SinkDestination;
   readonly publishers: Map<string, { epoch: StreamEpoch; publisher: Publisher }>;
+  /** source → the neighbour that its frames come by. */
+  readonly vias: Map<string, string>;
   static: boolean;
   /** Of messages that are here, as last counted. */
   bytes: number;
@@ -38,7 +46,6 @@ interface Sinkhole {
 export class SinkHalf {
   #options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number };
   readonly #table = new DemandTable();
-  readonly #advertiser: Advertiser;
   readonly #answers: InDoubtAnswers;
   #sinkholes = new Map<string, Sinkhole>();
   #refused = new Map<string, string>();
@@ -51,10 +58,8 @@ export class SinkHalf {
 
   constructor(options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number }) {
     this.#options = options;
-    const { cluster, incarnation, agreement, links, clock } = options;
-    const send = (peer: string, frame: ControlFrame): boolean => links.send(peer, frame);
-    this.#advertiser = new Advertiser({ cluster, incarnation, agreement, table: this.#table, send });
-    this.#answers = new InDoubtAnswers(cluster, clock, send);
+    const { cluster, router, clock } = options;
+    this.#answers = new InDoubtAnswers(cluster, clock, (frame) => router.send(frame));
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'demand') this.#apply(this.#table.expire(this.#now()));
       else this.#run(key, key.machine.wake(this.#now()));
@@ -79,7 +84,7 @@ export class SinkHalf {
 
   /** The own broker's consumers are known; while they are not, what was told stands, and nothing new is said. */
   visible(visible: boolean): void {
-    this.#advertiser.setSighted(visible);
+    this.#options.router.setSighted(visible);
   }
 
   brokerUp(up: boolean): void {
@@ -87,21 +92,14 @@ export class SinkHalf {
     for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.brokerUp(up, this.#now()));
   }
 
-  /** What the connectors permit has changed: peers are told anew, and streams that are not permitted any more are refused. */
+  /** What the connectors permit has changed: streams that are not permitted any more are refused. */
   reconsider(): void {
-    const { agreement, links } = this.#options;
-    this.#advertiser.snapshots();
-    for (const { machine } of this.#sinkholes.values()) {
+    const { agreement, router } = this.#options;
+    for (const { machine, vias } of this.#sinkholes.values()) {
       for (const [source, { address, epoch }] of machine.streams) {
-        const passage = agreement.inbound(source, address.destination);
+        const passage = agreement.inbound(vias.get(source) ?? source, address.destination);
         if (passage.open || !epoch) continue;
-        links.send(source, {
-          kind: 'refuse',
-          address,
-          ...epoch,
-          reason: passage.detail,
-          retryAfterMs: REFUSE_RETRY_MS,
-        });
+        router.send({ kind: 'refuse', address, ...epoch, reason: passage.detail, retryAfterMs: REFUSE_RETRY_MS });
       }
     }
   }
@@ -117,12 +115,16 @@ export class SinkHalf {
           break;
         }
         case 'advertise':
-          this.#advertiser.advertise(change.demand.queue);
+          this.#options.router.advertise({
+            destination: { kind: 'queue', name: change.demand.queue },
+            consumers: change.demand.consumers,
+            queue: change.demand.properties,
+          });
           break;
         case 'withdraw': {
           const sinkhole = this.#sinkholes.get(`queue:${change.queue}`);
           if (sinkhole) this.#run(sinkhole, sinkhole.machine.withdraw(this.#now()));
-          this.#advertiser.withdraw(change.queue, change.version);
+          this.#options.router.withdraw({ kind: 'queue', name: change.queue });
           break;
         }
         default:
@@ -132,124 +134,124 @@ export class SinkHalf {
     this.#wakes.set('demand', this.#table.nextExpiry());
   }
 
-  /** To be called from time to time: what was told is repeated in short, what nobody asks for is forgotten. */
+  /** To be called from time to time: what nobody asks for is forgotten. */
   tick(): void {
     for (const { machine } of this.#sinkholes.values()) {
       for (const stream of machine.streams.values()) stream.prune(this.#now());
     }
-    this.#advertiser.digests();
   }
 
   // ---- links ---------------------------------------------------------------------------------------------------------------
 
-  linkUp(peer: string): void {
-    this.#advertiser.snapshot(peer);
-  }
-
-  linkLost(peer: string): void {
-    for (const { machine } of this.#sinkholes.values()) machine.linkLost(peer);
-    this.#answers.cancel(peer);
+  /** Whether frames can be sent to this source. */
+  reachable(source: string, is: boolean): void {
+    for (const sinkhole of this.#sinkholes.values()) {
+      this.#run(sinkhole, is ? sinkhole.machine.linkUp(source, this.#now()) : sinkhole.machine.linkLost(source));
+    }
+    if (!is) this.#answers.cancel(source);
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
-  frame(peer: string, frame: Frame, consumed: () => void): void {
+  frame(via: string, frame: SinkFrame, consumed: () => void): void {
     if (frame.kind === 'messages') this.#waiting.push(consumed);
-    this.#heard(peer, frame);
+    this.#heard(via, frame);
     while (this.#waiting.length > 0 && this.#bytes < this.#options.inFlightBytes) this.#waiting.shift()!();
   }
 
-  #heard(peer: string, frame: Frame): void {
+  #heard(via: string, frame: SinkFrame): void {
     switch (frame.kind) {
-      case 'snapshot-request':
-        this.#advertiser.snapshot(peer);
-        break;
       case 'open':
-        if (frame.address.source === peer && frame.address.sink === this.#options.cluster) this.#open(peer, frame);
+        this.#open(via, frame);
         break;
       case 'messages':
-        this.#with(peer, frame, (machine) => machine.messages(frame, this.#now()));
+        this.#with(via, frame, (machine) => machine.messages(frame, this.#now()));
         break;
       case 'state':
-        this.#with(peer, frame, (machine) => machine.stated(frame, this.#now()));
+        this.#with(via, frame, (machine) => machine.stated(frame, this.#now()));
         break;
       case 'closed':
-        this.#with(peer, frame, (machine) => machine.closed(frame, this.#now()));
+        this.#with(via, frame, (machine) => machine.closed(frame, this.#now()));
         break;
-      case 'collect':
-        if (frame.source === peer) {
-          const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(peer) ?? []);
-          this.#answers.collect(peer, frame, streams);
-        }
+      case 'collect': {
+        const { source } = frame;
+        const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(source) ?? []);
+        this.#answers.collect(frame, streams);
         break;
+      }
       case 'forget':
-        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(peer)?.forget();
+        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(frame.source)?.forget();
         break;
       default:
-        break;
+        throw new Error(`unexpected ${frame satisfies never}`);
     }
   }
 
   #with(
-    peer: string,
-    frame: { address: OpenFrame['address'] },
+    via: string,
+    { address }: Pick<OpenFrame, 'address'>,
     act: (machine: SinkDestination) => DestinationEffect[],
   ): void {
-    if (frame.address.source !== peer || frame.address.sink !== this.#options.cluster) return;
-    const sinkhole = this.#sinkholes.get(destinationKey(frame.address.destination));
-    if (sinkhole) this.#run(sinkhole, act(sinkhole.machine));
+    const sinkhole = this.#sinkholes.get(destinationKey(address.destination));
+    if (!sinkhole?.machine.streams.has(address.source)) return;
+    sinkhole.vias.set(address.source, via);
+    this.#run(sinkhole, act(sinkhole.machine));
   }
 
-  #open(peer: string, frame: OpenFrame): void {
+  #open(via: string, frame: OpenFrame): void {
     const { destination } = frame.address;
-    const passage = this.#options.agreement.inbound(peer, destination);
-    if (!passage.open) return this.#refuse(peer, frame, passage.detail);
-    if (this.#draining) return this.#refuse(peer, frame, `the bridge of ${this.#options.cluster} is draining`);
-    if (!this.#brokerUp)
-      return this.#refuse(peer, frame, `the broker of ${this.#options.cluster} is not reachable`, BLIND_RETRY_MS);
+    const { agreement, cluster, router } = this.#options;
+    const passage = agreement.inbound(via, destination);
+    if (!passage.open) return this.#refuse(frame, passage.detail);
+    const crossed = (frame.hops ?? 0) + 1;
+    if (crossed > passage.connector.networkTTL) {
+      const { name, networkTTL } = passage.connector;
+      return this.#refuse(frame, `it crosses ${crossed} connectors, connector ${name} has networkTTL ${networkTTL}`);
+    }
+    if (this.#draining) return this.#refuse(frame, `the bridge of ${cluster} is draining`);
+    if (!this.#brokerUp) return this.#refuse(frame, `the broker of ${cluster} is not reachable`, BLIND_RETRY_MS);
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
-      const { cluster } = this.#options;
-      if (!this.#advertiser.sighted)
-        return this.#refuse(peer, frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
+      if (!router.sighted)
+        return this.#refuse(frame, `${cluster} does not see the consumers of its broker yet`, BLIND_RETRY_MS);
       // Without a consumer there is no credit, but what was sent before still has to be told apart: stored, or not.
-      if (frame.last > frame.settledThrough) return this.#admit(peer, frame, {});
-      return this.#refuse(peer, frame, `${cluster} has no consumer of it any more`);
+      if (frame.last > frame.settledThrough) return this.#admit(via, frame, {});
+      return this.#refuse(frame, `${cluster} has no consumer of it any more`);
     }
-    if (demand && !passage.static) return this.#admit(peer, frame, demand.properties);
-    this.#inspectStatic(peer, frame, passage.connector.createDestinations).catch((thrown: unknown) => {
-      this.#refuse(peer, frame, messageOf(thrown));
+    if (demand && !passage.static) return this.#admit(via, frame, demand.properties);
+    this.#inspectStatic(via, frame, passage.connector.createDestinations).catch((thrown: unknown) => {
+      this.#refuse(frame, messageOf(thrown));
     });
   }
 
   /** Forwarded without demand: the queue may not even be there. */
-  async #inspectStatic(peer: string, frame: OpenFrame, create: string): Promise<void> {
+  async #inspectStatic(via: string, frame: OpenFrame, create: string): Promise<void> {
     const { broker, cluster } = this.#options;
     const { name } = frame.address.destination;
     const found = await broker.source.inspect(name);
-    if (found) return this.#admit(peer, frame, found.properties);
+    if (found) return this.#admit(via, frame, found.properties);
     if (create !== 'sink' && create !== 'both') {
       return this.#refuse(
-        peer,
         frame,
         `queue ${name} does not exist on ${cluster}; declare it, or set createDestinations: sink`,
       );
     }
     await broker.source.declare(name, frame.queue);
     this.#options.log.info({ queue: name, cluster }, 'queue declared');
-    this.#admit(peer, frame, frame.queue);
+    this.#admit(via, frame, frame.queue);
   }
 
-  #admit(peer: string, frame: OpenFrame, properties: QueueProperties): void {
-    const { destination } = frame.address;
-    const passage = this.#options.agreement.inbound(peer, destination);
-    if (!passage.open) return this.#refuse(peer, frame, passage.detail);
+  #admit(via: string, frame: OpenFrame, properties: QueueProperties): void {
+    const { destination, source } = frame.address;
+    const passage = this.#options.agreement.inbound(via, destination);
+    if (!passage.open) return this.#refuse(frame, passage.detail);
     const volatility =
       passage.connector.volatileDestinations === 'refuse' ? volatileSink(properties, frame.queue) : undefined;
     const reason = properties.type === 'stream' ? 'it is a stream, which cannot be bridged' : volatility;
-    if (reason) return this.#refuse(peer, frame, `queue ${destination.name} on ${this.#options.cluster}: ${reason}`);
+    if (reason) return this.#refuse(frame, `queue ${destination.name} on ${this.#options.cluster}: ${reason}`);
     const sinkhole = this.#sinkholeOf(destination);
     if (!sinkhole) return;
-    this.#refused.delete(refusalKey(peer, destination));
+    this.#refused.delete(refusalKey(source, destination));
+    sinkhole.vias.set(source, via);
     if (passage.static && !sinkhole.static) {
       sinkhole.static = true;
       setRoom(sinkhole.machine, properties);
@@ -259,29 +261,29 @@ export class SinkHalf {
   }
 
   /** What the queue is was learnt late (a policy, say): a stream that would not be admitted now is refused. */
-  #judge({ machine }: Sinkhole, properties: QueueProperties): void {
-    for (const [peer, stream] of machine.streams) {
-      const passage = this.#options.agreement.inbound(peer, machine.destination);
+  #judge({ machine, vias }: Sinkhole, properties: QueueProperties): void {
+    for (const [source, stream] of machine.streams) {
+      const passage = this.#options.agreement.inbound(vias.get(source) ?? source, machine.destination);
       if (!stream.open || !stream.epoch || !passage.open || passage.connector.volatileDestinations === 'allow')
         continue;
       const reason = volatileSink(properties, stream.queue);
       if (!reason) continue;
-      this.#refuse(peer, { address: stream.address, ...stream.epoch }, `queue ${machine.destination.name}: ${reason}`);
+      this.#refuse({ address: stream.address, ...stream.epoch }, `queue ${machine.destination.name}: ${reason}`);
     }
   }
 
   #refuse(
-    peer: string,
     frame: Pick<OpenFrame, 'address' | 'incarnation' | 'epoch'>,
     reason: string,
     retryAfterMs = REFUSE_RETRY_MS,
   ): void {
-    const key = refusalKey(peer, frame.address.destination);
+    const { source, destination } = frame.address;
+    const key = refusalKey(source, destination);
     if (this.#refused.get(key) !== reason)
-      this.#options.log.warn({ peer, destination: frame.address.destination.name, reason }, 'stream refused');
+      this.#options.log.warn({ peer: source, destination: destination.name, reason }, 'stream refused');
     this.#refused.set(key, reason);
     const { address, incarnation, epoch } = frame;
-    this.#options.links.send(peer, { kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
+    this.#options.router.send({ kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
   }
 
   // ---- effects -----------------------------------------------------------------------------------------------------------
@@ -300,6 +302,7 @@ export class SinkHalf {
       sinkhole = {
         machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)),
         publishers: new Map(),
+        vias: new Map(),
         static: false,
         bytes: 0,
       };
@@ -350,11 +353,11 @@ export class SinkHalf {
   }
 
   #streamEffect(sinkhole: Sinkhole, source: string, effect: SinkEffect): void {
-    const { metrics, links } = this.#options;
+    const { metrics, router } = this.#options;
     const { destination } = sinkhole.machine;
     switch (effect.do) {
       case 'send':
-        links.send(source, effect.frame);
+        router.send(effect.frame);
         break;
       case 'publish':
         this.#publish(sinkhole, source, effect.messages);
@@ -439,9 +442,8 @@ export class SinkHalf {
         const passage = agreement.inbound(peer, destination);
         return passage.open ? [passage.connector.name] : [];
       });
-      const refusal = agreement.peers
-        .map((peer) => this.#refused.get(refusalKey(peer, destination)))
-        .find((reason) => reason !== undefined);
+      const suffix = refusalKey('', destination);
+      const refusal = [...this.#refused].find(([key]) => key.endsWith(suffix))?.[1];
       return {
         kind: 'queue' as const,
         destination: queue,

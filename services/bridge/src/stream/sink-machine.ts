@@ -43,6 +43,8 @@ interface Epoch {
   readonly log: IdentityLog;
   /** The highest number that credit ever allowed: what lies beyond was made up. */
   allowed: number;
+  /** Of the newest `open`: data of another is not taken. */
+  attempt: number;
   /** When the epoch ended (monotonic ms); meaningless before. */
   endedAt: number;
 }
@@ -152,12 +154,14 @@ export class SinkStream {
   opened(frame: OpenFrame, now: number): SinkEffect[] {
     const known = this.#epoch;
     if (known && compareEpochs(frame, known.id) < 0) return [];
+    if (known && compareEpochs(frame, known.id) === 0 && frame.attempt < known.attempt) return [];
     this.#linked = true;
     this.connector = frame.connector;
     this.queue = frame.queue;
     this.empty = false;
     if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame, now);
     const epoch = this.#epoch!;
+    epoch.attempt = frame.attempt;
     this.#gone(epoch, frame.settledThrough, frame.gone);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
     this.#granted = Math.max(this.#highest(epoch), frame.last);
@@ -187,7 +191,8 @@ export class SinkStream {
 
   messages(frame: MessagesFrame, now: number): SinkEffect[] {
     const epoch = this.#current(frame);
-    if (!epoch) return [];
+    // What was sent before the newest `open` may have gone back to its queue when notes were compared.
+    if (!epoch || frame.attempt !== epoch.attempt) return [];
     this.empty = false;
     for (const message of frame.messages) this.#receive(epoch, message);
     this.#catchUp(epoch);
@@ -236,6 +241,17 @@ export class SinkStream {
 
   linkLost(): void {
     this.#linked = false;
+  }
+
+  /** There is a way to the source again: what it may have missed is said again. */
+  linkUp(now: number): SinkEffect[] {
+    if (!this.#linked && this.#epoch) {
+      this.#linked = true;
+      this.#creditVersion++;
+      this.#creditAt = now + CREDIT_MS;
+      this.#sendCredit(this.#epoch);
+    }
+    return this.#take();
   }
 
   /** Whether messages may be published now: the broker is up and a consumer could take them. */
@@ -417,6 +433,7 @@ export class SinkStream {
       decided: new RangeSet(),
       log: new IdentityLog(frame.settledThrough + 1),
       allowed: frame.last,
+      attempt: frame.attempt,
       endedAt: 0,
     };
   }

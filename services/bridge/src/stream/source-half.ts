@@ -1,11 +1,19 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
-import type { CollectedFrame, ControlFrame, Destination, QueueProperties } from '@tombolo/wire/frame';
+import type {
+  CollectedFrame,
+  Destination,
+  InDoubtFrame,
+  QueueProperties,
+  StreamAddress,
+  StreamControlFrame,
+} from '@tombolo/wire/frame';
 import { identityOf } from '@tombolo/wire/identity';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Consumer, Delivery } from '../broker/port.ts';
-import { type RemoteDemand, RemoteDemands, type Unserved } from '../routing/remote-demands.ts';
+import type { Passage } from '../routing/agreement.ts';
+import type { Route, Unserved } from '../routing/route-table.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { type Forwardable, Forwarder } from './forwarder.ts';
@@ -17,11 +25,22 @@ import { SourceStream, takenFrom } from './source-machine.ts';
 const COLLECT_MS = 5_000;
 const ABSENT_RETRY_MS = 5_000;
 
+/** Frames that a source reads. */
+export type SourceFrame =
+  | Extract<StreamControlFrame, { kind: 'resume' | 'refuse' | 'credit' | 'settle' | 'gap' }>
+  | Extract<InDoubtFrame, { kind: 'collected' }>;
+
+type OpenPassage = Extract<Passage, { open: true }>;
+
 /** A stream with what belongs to it outside of the machine. */
 interface Flow {
   readonly machine: SourceStream;
-  readonly peer: string;
-  readonly connector: string;
+  readonly sink: string;
+  /** The connector by which its messages leave this cluster. */
+  connector: string;
+  /** The neighbours that frames and messages are handed to; undefined: there is no way. */
+  hop: string | undefined;
+  dataHop: string | undefined;
   readonly queue: QueueAtSource;
   readonly priority: number | undefined;
   readonly consumers: Map<number, Consumer>;
@@ -50,13 +69,12 @@ export class SourceHalf {
     readonly deadLetters: DeadLetters;
     readonly inFlightBytes: number;
   };
-  readonly #demands = new RemoteDemands();
   #queues = new Map<string, QueueAtSource>();
   /** Queues that exist, as far as the watch has told. */
   #known = new Map<string, QueueProperties>();
   readonly #localConsumers = new Map<string, number>();
+  /** By neighbour and sink: a relay that is slow towards one sink holds up nobody else. */
   #forwarders = new Map<string, Forwarder>();
-  #linked = new Set<string>();
   #answered = new Set<string>();
   #collectUntil = 0;
   #brokerUp = false;
@@ -122,153 +140,180 @@ export class SourceHalf {
     for (const flow of known.flows.values()) this.#run(flow, flow.machine.reconsider(this.#now()));
   }
 
-  // ---- links -------------------------------------------------------------------------------------------------------------
+  // ---- ways --------------------------------------------------------------------------------------------------------------
 
-  linkUp(peer: string): void {
-    this.#linked.add(peer);
-    if (!this.#answered.has(peer) && this.#options.agreement.outboundPeers().includes(peer)) {
-      const { cluster, incarnation, links } = this.#options;
-      links.send(peer, { kind: 'collect', source: cluster, sink: peer, incarnation });
+  /** Frames to this cluster can be sent, or cannot any more, or take another way. */
+  reachChanged(sink: string): void {
+    const { agreement, cluster, incarnation, router } = this.#options;
+    const hop = router.hop(sink);
+    if (hop === undefined) this.#collections.delete(sink);
+    else if (!this.#answered.has(sink) && agreement.sinks.includes(sink)) {
+      router.send({ kind: 'collect', source: cluster, sink, incarnation });
     }
-    for (const flow of this.#flowsTo(peer)) this.#run(flow, flow.machine.linkUp(this.#now()));
-    this.#serveStatics(peer);
+    for (const flow of this.#flowsTo(sink)) this.#route(flow);
+    if (hop === sink) this.#serveStatics(sink);
   }
 
-  linkLost(peer: string): void {
-    this.#linked.delete(peer);
-    this.#collections.delete(peer);
-    this.#forwarders.get(peer)?.reset();
-    for (const flow of this.#flowsTo(peer)) this.#run(flow, flow.machine.linkLost(this.#now()));
+  /** The link to this neighbour is gone: what was handed to it and not taken is sent again once notes are compared. */
+  linkLost(neighbour: string): void {
+    for (const [key, forwarder] of this.#forwarders) {
+      if (!key.startsWith(forwarderKey(neighbour, ''))) continue;
+      forwarder.reset();
+      this.#forwarders.delete(key);
+    }
   }
 
-  writable(peer: string): void {
-    this.#forwarders.get(peer)?.pump(this.#now());
+  writable(neighbour: string): void {
+    for (const [key, forwarder] of this.#forwarders) {
+      if (key.startsWith(forwarderKey(neighbour, ''))) forwarder.pump(this.#now());
+    }
   }
 
-  /** What the connectors permit has changed. */
+  /** Another cluster's demand came, has another way or none, or was withdrawn. */
+  routeChanged(route: Route): void {
+    if (route.state === 'standing') {
+      const flow = this.#flowOf(route.sink, route.destination);
+      if (flow) this.#route(flow);
+      this.#serve(route);
+    } else this.#drop(route);
+  }
+
+  /** What the connectors permit has changed; routes have been judged anew before. */
   reconsider(): void {
-    for (const flow of this.#flows()) {
-      const destination: Destination = { kind: 'queue', name: flow.queue.name };
-      const passage = this.#options.agreement.outbound(flow.peer, destination);
-      if (passage.open && passage.connector.name === flow.connector)
-        this.#run(flow, flow.machine.reconsider(this.#now()));
-      else if (!passage.open && passage.reason === 'paused') this.#run(flow, flow.machine.reconsider(this.#now()));
-      else
-        this.#run(
-          flow,
-          flow.machine.withdraw(passage.open ? 'another connector owns it now' : passage.detail, this.#now()),
-        );
-    }
+    for (const flow of this.#flows()) this.#permit(flow);
     this.#serveEverything();
   }
 
-  frame(peer: string, frame: ControlFrame): void {
+  /** Hands the flow's frames to the neighbour that is the next hop now, and tells the machine what that means. */
+  #route(flow: Flow): void {
+    const { router } = this.#options;
+    const destination: Destination = { kind: 'queue', name: flow.queue.name };
+    const before = { hop: flow.hop, dataHop: flow.dataHop };
+    flow.hop = router.controlHop(flow.sink, destination);
+    flow.dataHop = router.dataHop(flow.sink, destination);
+    if (flow.hop === undefined) {
+      if (before.hop !== undefined) this.#run(flow, flow.machine.linkLost(this.#now()));
+    } else if (before.hop === undefined) this.#run(flow, flow.machine.linkUp(this.#now()));
+    else if (flow.dataHop === undefined && before.dataHop !== undefined) this.#strand(flow);
+    else if (before.dataHop !== flow.dataHop) this.#run(flow, flow.machine.rerouted(this.#now()));
+    this.#permit(flow);
+  }
+
+  /** Messages have no way any more, other frames have: notes are compared, and what the sink has not received goes back. */
+  #strand(flow: Flow): void {
+    this.#run(flow, flow.machine.linkLost(this.#now()));
+    this.#run(flow, flow.machine.withdraw(`no way to ${flow.sink} is known`, this.#now()));
+    this.#run(flow, flow.machine.linkUp(this.#now()));
+  }
+
+  /** A stream whose messages have no permitted way (any more) gives back what it holds; one that is paused waits. */
+  #permit(flow: Flow): void {
+    const passage = this.#passage(flow);
+    if (passage?.open) flow.connector = passage.connector.name;
+    const closed = passage !== undefined && !passage.open && passage.reason !== 'paused';
+    if (closed && flow.hop !== undefined) this.#run(flow, flow.machine.withdraw(passage.detail, this.#now()));
+    else this.#run(flow, flow.machine.reconsider(this.#now()));
+  }
+
+  /** The connector by which messages of this flow leave the own cluster; undefined: no neighbour is the next hop. */
+  #passage(flow: Flow): Passage | undefined {
+    const { agreement } = this.#options;
+    const neighbour = flow.dataHop ?? (agreement.peers.includes(flow.sink) ? flow.sink : undefined);
+    return neighbour === undefined
+      ? undefined
+      : agreement.outbound(neighbour, { kind: 'queue', name: flow.queue.name });
+  }
+
+  frame(frame: SourceFrame): void {
     const now = this.#now();
     switch (frame.kind) {
-      case 'demand': {
-        const demand = frame.sink === peer ? this.#demands.demanded(peer, frame) : undefined;
-        if (demand) this.#serve(demand);
-        break;
-      }
-      case 'withdraw': {
-        const demand = frame.sink === peer ? this.#demands.withdrawn(peer, frame) : undefined;
-        if (demand) this.#drop(demand);
-        break;
-      }
-      case 'snapshot-begin':
-        this.#demands.snapshotBegun(peer);
-        break;
-      case 'snapshot-end':
-        for (const demand of this.#demands.snapshotEnded(peer)) this.#drop(demand);
-        break;
-      case 'digest':
-        if (!this.#demands.agrees(peer, frame.count, frame.digest))
-          this.#options.links.send(peer, { kind: 'snapshot-request' });
-        break;
       case 'collected':
-        if (frame.sink === peer) this.#collected(peer, frame);
+        this.#collected(frame.sink, frame);
         break;
       case 'resume':
-        this.#with(peer, frame, (machine) => machine.resumed(frame, now));
+        this.#with(frame, (machine) => machine.resumed(frame, now));
         break;
       case 'refuse':
-        this.#with(peer, frame, (machine) => machine.refused(frame, frame.reason, frame.retryAfterMs, now));
+        this.#with(frame, (machine) => machine.refused(frame, frame.reason, frame.retryAfterMs, now));
         break;
       case 'credit':
-        this.#with(peer, frame, (machine) => machine.credited(frame, now));
+        this.#with(frame, (machine) => machine.credited(frame, now));
         break;
       case 'settle':
-        this.#with(peer, frame, (machine) => machine.settled(frame, now));
+        this.#with(frame, (machine) => machine.settled(frame, now));
         break;
       case 'gap':
-        this.#with(peer, frame, (machine) => machine.missed(frame, frame.missing, now));
+        this.#with(frame, (machine) => machine.missed(frame, frame.missing, now));
         break;
       default:
-        break;
+        throw new Error(`unexpected ${frame satisfies never}`);
     }
   }
 
-  #with(
-    peer: string,
-    frame: { address: { source: string; sink: string; destination: Destination } },
-    act: (machine: SourceStream) => SourceEffect[],
-  ): void {
-    const { source, sink, destination } = frame.address;
-    if (sink !== peer || source !== this.#options.cluster || destination.kind !== 'queue') return;
-    const flow = this.#queues.get(destination.name)?.flows.get(peer);
+  #with({ address }: { readonly address: StreamAddress }, act: (machine: SourceStream) => SourceEffect[]): void {
+    const flow = this.#flowOf(address.sink, address.destination);
     if (flow) this.#run(flow, act(flow.machine));
+  }
+
+  #flowOf(sink: string, { kind, name }: Destination): Flow | undefined {
+    return kind === 'queue' ? this.#queues.get(name)?.flows.get(sink) : undefined;
   }
 
   // ---- remote demand -----------------------------------------------------------------------------------------------------
 
-  #drop({ peer, destination }: RemoteDemand): void {
-    const flow = destination.kind === 'queue' ? this.#queues.get(destination.name)?.flows.get(peer) : undefined;
-    if (!flow) return;
-    const passage = this.#options.agreement.outbound(peer, destination);
-    if (passage.open && passage.static) return;
+  #drop({ sink, destination }: Route): void {
+    const flow = this.#flowOf(sink, destination);
+    if (!flow || this.#isStatic(sink, destination)) return;
     this.#run(flow, flow.machine.withdraw('the sink has no consumer any more', this.#now()));
   }
 
+  #isStatic(sink: string, destination: Destination): boolean {
+    const { agreement } = this.#options;
+    if (!agreement.peers.includes(sink)) return false;
+    const passage = agreement.outbound(sink, destination);
+    return passage.open && passage.static;
+  }
+
   #serveEverything(): void {
-    for (const demand of [...this.#demands.standing()]) this.#serve(demand);
-    for (const peer of this.#linked) this.#serveStatics(peer);
+    for (const route of [...this.#options.router.table.standing()]) this.#serve(route);
+    for (const peer of this.#options.agreement.peers) this.#serveStatics(peer);
   }
 
   #serveQueue(name: string): void {
-    for (const peer of this.#options.agreement.outboundPeers()) {
-      const demand = this.#demands.get(peer, { kind: 'queue', name });
-      if (demand) this.#serve(demand);
-      if (this.#linked.has(peer)) this.#serveStatic(peer, name);
-    }
+    const { agreement, router } = this.#options;
+    for (const route of [...router.table.demandsOf({ kind: 'queue', name })]) this.#serve(route);
+    for (const peer of agreement.outboundPeers()) this.#serveStatic(peer, name);
   }
 
   /** Opens a stream for this demand, or notes why there is none. */
-  #serve(demand: RemoteDemand): void {
-    const { peer, destination, frame } = demand;
-    if (!frame || destination.kind !== 'queue' || this.#draining) return;
+  #serve(route: Route): void {
+    const { sink, destination, best, last } = route;
+    const { agreement, cluster, router } = this.#options;
+    if (destination.kind !== 'queue' || this.#draining) return;
     const { name } = destination;
-    const passage = this.#options.agreement.outbound(peer, destination);
-    if (!passage.open) {
-      demand.unserved = { reason: passage.reason, detail: passage.detail };
+    if (!best) {
+      route.unserved = unroutable(route, (neighbour) => agreement.outbound(neighbour, destination));
       return;
     }
-    const { connector, entry } = passage;
+    const passage = agreement.outbound(best.neighbour, destination);
+    if (!passage.open) return;
+    const { connector } = passage;
     const properties = this.#known.get(name);
     if (properties) {
-      demand.unserved = this.#open(peer, name, properties, connector, entry);
+      route.unserved = this.#open(sink, name, properties, passage);
       return;
     }
     if (!this.#brokerUp) return;
     const create = connector.createDestinations === 'source' || connector.createDestinations === 'both';
     const later = (reason: string, detail: string): void => {
-      demand.unserved = { reason, detail };
+      route.unserved = { reason, detail };
       this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
     };
-    this.#inspect(name, create ? frame.queue : undefined).then(
+    this.#inspect(name, create ? last.queue : undefined).then(
       (found) => {
-        if (this.#demands.get(peer, destination) !== demand) return;
-        if (found) demand.unserved = this.#open(peer, name, found, connector, entry);
-        else later('queue_absent', `queue ${name} does not exist on ${this.#options.cluster}`);
+        if (this.#closed || router.table.get(sink, destination) !== route) return;
+        if (found) route.unserved = this.#open(sink, name, found, passage);
+        else later('queue_absent', `queue ${name} does not exist on ${cluster}`);
       },
       (thrown: unknown) => later('no_permission', messageOf(thrown)),
     );
@@ -291,14 +336,14 @@ export class SourceHalf {
 
   #serveStatic(peer: string, name: string): void {
     const passage = this.#options.agreement.outbound(peer, { kind: 'queue', name });
-    if (!passage.open || !passage.static || this.#draining) return;
-    const { connector, entry } = passage;
+    if (!passage.open || !passage.static || this.#draining || !this.#options.router.isLinked(peer)) return;
     const properties = this.#known.get(name);
-    if (properties) this.#open(peer, name, properties, connector, entry);
+    if (properties) this.#open(peer, name, properties, passage);
     else if (this.#brokerUp) {
       this.#inspect(name, undefined).then(
         (found) => {
-          if (found) this.#open(peer, name, found, connector, entry);
+          if (this.#closed) return;
+          if (found) this.#open(peer, name, found, passage);
           else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
         },
         (thrown: unknown) =>
@@ -307,29 +352,26 @@ export class SourceHalf {
     }
   }
 
-  #open(
-    peer: string,
-    name: string,
-    properties: QueueProperties,
-    connector: { name: string; decreaseNetworkConsumerPriority: boolean; holdWhenLinkLostMs: number },
-    entry: { prefetchSize: number; prefetchBytes: number },
-  ): Unserved | undefined {
+  #open(sink: string, name: string, properties: QueueProperties, passage: OpenPassage): Unserved | undefined {
     const refusal = refusedSource(properties);
     if (refusal) return { reason: 'refused', detail: `queue ${name} on ${this.#options.cluster}: ${refusal}` };
     const queue = this.#queueOf(name);
     queue.properties = properties;
-    const existing = queue.flows.get(peer);
+    const existing = queue.flows.get(sink);
     if (existing && existing.machine.phase !== 'ended') {
       this.#run(existing, existing.machine.demanded(this.#now()));
+      this.#run(existing, existing.machine.reconsider(this.#now()));
       return undefined;
     }
-    const machine = this.#machine(peer, queue, connector, entry);
+    const machine = this.#machine(sink, queue, passage);
     const flow: Flow = {
       machine,
-      peer,
-      connector: connector.name,
+      sink,
+      connector: passage.connector.name,
+      hop: undefined,
+      dataHop: undefined,
       queue,
-      priority: connector.decreaseNetworkConsumerPriority ? -1 : undefined,
+      priority: passage.connector.decreaseNetworkConsumerPriority ? -1 : undefined,
       consumers: new Map(),
       forwardable: {
         get hasUnsent() {
@@ -342,9 +384,9 @@ export class SourceHalf {
         },
       },
     };
-    queue.flows.set(peer, flow);
+    queue.flows.set(sink, flow);
     if (!this.#brokerUp) this.#run(flow, flow.machine.brokerUp(false, this.#now()));
-    if (this.#linked.has(peer)) this.#run(flow, flow.machine.linkUp(this.#now()));
+    this.#route(flow);
     return undefined;
   }
 
@@ -359,16 +401,11 @@ export class SourceHalf {
     return queue;
   }
 
-  #machine(
-    peer: string,
-    queue: QueueAtSource,
-    connector: { name: string; holdWhenLinkLostMs: number },
-    entry: { prefetchSize: number; prefetchBytes: number },
-  ): SourceStream {
+  #machine(sink: string, queue: QueueAtSource, { connector, entry }: OpenPassage): SourceStream {
     const { cluster, incarnation, inFlightBytes } = this.#options;
     return new SourceStream(
       {
-        address: { source: cluster, sink: peer, destination: { kind: 'queue', name: queue.name } },
+        address: { source: cluster, sink, destination: { kind: 'queue', name: queue.name } },
         connector: connector.name,
         epoch: { incarnation, epoch: ++this.#epochs },
         queue: queue.properties,
@@ -379,7 +416,7 @@ export class SourceHalf {
       {
         orphans: queue.orphans,
         bytesFree: () => inFlightBytes - this.#bytes,
-        barred: () => this.#barred(peer, queue),
+        barred: () => this.#barred(sink, queue),
         sawFresh: () => {
           if (queue.properties.maxPriority) return;
           queue.orphans.firstFresh();
@@ -389,10 +426,14 @@ export class SourceHalf {
     );
   }
 
-  #barred(peer: string, queue: QueueAtSource): string | undefined {
+  #barred(sink: string, queue: QueueAtSource): string | undefined {
     if (this.#collecting()) return 'collecting what a predecessor of this bridge left in doubt';
-    const passage = this.#options.agreement.outbound(peer, { kind: 'queue', name: queue.name });
+    const { agreement, router } = this.#options;
+    const destination: Destination = { kind: 'queue', name: queue.name };
+    const way = router.table.get(sink, destination)?.best;
+    const passage = agreement.outbound(way?.neighbour ?? sink, destination);
     if (!passage.open) return passage.detail;
+    if (!way && !(passage.static && router.isLinked(sink))) return `no way to ${sink} is known`;
     if (queue.properties.singleActiveConsumer && queue.localConsumers > 0) {
       return 'a single-active-consumer queue is left to its local consumer';
     }
@@ -403,23 +444,23 @@ export class SourceHalf {
 
   #collecting(): boolean {
     if (this.#now() >= this.#collectUntil) return false;
-    return this.#options.agreement.outboundPeers().some((peer) => !this.#answered.has(peer));
+    return this.#options.agreement.sinks.some((sink) => !this.#answered.has(sink));
   }
 
-  #collected(peer: string, frame: CollectedFrame): void {
-    if (frame.incarnation !== this.#options.incarnation || this.#answered.has(peer)) return;
-    const items = this.#collections.get(peer) ?? [];
+  #collected(sink: string, frame: CollectedFrame): void {
+    if (frame.incarnation !== this.#options.incarnation || this.#answered.has(sink)) return;
+    const items = this.#collections.get(sink) ?? [];
     items.push(...frame.items);
-    this.#collections.set(peer, items);
+    this.#collections.set(sink, items);
     if (!frame.complete) return;
-    this.#collections.delete(peer);
+    this.#collections.delete(sink);
     for (const { destination, digests, ids } of items) {
       const queue = this.#queueOf(destination.name);
       for (let i = 0; i < ids.length; i++) {
         queue.orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, this.#now());
       }
     }
-    this.#answered.add(peer);
+    this.#answered.add(sink);
     if (!this.#collecting()) this.#reconsiderAll();
   }
 
@@ -427,16 +468,10 @@ export class SourceHalf {
   #forget(queue: QueueAtSource): void {
     if (!queue.fresh || [...queue.flows.values()].some(({ machine }) => machine.suppressing)) return;
     queue.fresh = false;
-    const { cluster, incarnation, links } = this.#options;
-    for (const peer of this.#linked) {
-      links.send(peer, {
-        kind: 'forget',
-        source: cluster,
-        sink: peer,
-        incarnation,
-        destination: { kind: 'queue', name: queue.name },
-      });
-    }
+    const { agreement, cluster, incarnation, router } = this.#options;
+    const destination: Destination = { kind: 'queue', name: queue.name };
+    for (const sink of agreement.sinks)
+      router.send({ kind: 'forget', source: cluster, sink, incarnation, destination });
   }
 
   #reconsiderAll(): void {
@@ -461,14 +496,14 @@ export class SourceHalf {
   }
 
   #effect(flow: Flow, effect: SourceEffect): void {
-    const { broker, links, metrics, deadLetters, log } = this.#options;
+    const { broker, router, metrics, deadLetters, log } = this.#options;
     const destination = flow.queue.name;
     switch (effect.do) {
       case 'send':
-        links.send(flow.peer, effect.frame);
+        router.send(effect.frame);
         break;
       case 'offer':
-        this.#forwarderTo(flow.peer).offer(flow.forwardable, this.#now());
+        if (flow.dataHop !== undefined) this.#forwarder(flow.dataHop, flow.sink).offer(flow.forwardable, this.#now());
         break;
       case 'consume':
         this.#consume(flow, effect.generation, effect.prefetch);
@@ -489,7 +524,7 @@ export class SourceHalf {
         break;
       case 'park':
         deadLetters
-          .park(effect.message, { reason: effect.reason, peer: flow.peer, destination, connector: flow.connector })
+          .park(effect.message, { reason: effect.reason, peer: flow.sink, destination, connector: flow.connector })
           .then(
             (stored) => this.#run(flow, flow.machine.parked(effect.sequence, stored, this.#now())),
             (thrown: unknown) => {
@@ -499,13 +534,13 @@ export class SourceHalf {
           );
         break;
       case 'count':
-        if (effect.what === 'forwarded') metrics.forwarded(flow.connector, destination, flow.peer, effect.n);
+        if (effect.what === 'forwarded') metrics.forwarded(flow.connector, destination, flow.sink, effect.n);
         else if (effect.what === 'returned')
           metrics.returned(flow.connector, destination, effect.reason ?? 'other', effect.n);
         else if (effect.what === 'suppressed') metrics.suppressed(flow.connector, destination, effect.n);
         else if (effect.what === 'possible-duplicates')
           log.warn(
-            { destination, peer: flow.peer, messages: effect.n },
+            { destination, peer: flow.sink, messages: effect.n },
             'given back although they may have been delivered',
           );
         break;
@@ -526,7 +561,7 @@ export class SourceHalf {
       { queue: flow.queue.name, prefetch, priority: flow.priority },
       {
         delivered: (deliveries) => {
-          this.#run(flow, flow.machine.delivered(generation, this.#taken(deliveries), this.#now()));
+          this.#run(flow, flow.machine.delivered(generation, this.#taken(flow, deliveries), this.#now()));
         },
         ended: (end) => {
           flow.consumers.delete(generation);
@@ -543,8 +578,9 @@ export class SourceHalf {
     for (const flow of this.#flows()) this.#run(flow, flow.machine.channelLost(channel, this.#now()));
   }
 
-  #taken(deliveries: readonly Delivery[]): Taken[] {
-    const path = { path: [this.#options.cluster] };
+  #taken(flow: Flow, deliveries: readonly Delivery[]): Taken[] {
+    const { cluster, router } = this.#options;
+    const path = { path: [cluster, ...router.transits(flow.sink, { kind: 'queue', name: flow.queue.name })] };
     const now = this.#now();
     return deliveries.map((delivery) => {
       const identity = identityOf(delivery);
@@ -552,25 +588,26 @@ export class SourceHalf {
     });
   }
 
-  #forwarderTo(peer: string): Forwarder {
-    let forwarder = this.#forwarders.get(peer);
+  #forwarder(neighbour: string, sink: string): Forwarder {
+    const key = forwarderKey(neighbour, sink);
+    let forwarder = this.#forwarders.get(key);
     if (!forwarder) {
-      forwarder = new Forwarder((frame) => this.#options.links.sendData(peer, frame));
-      this.#forwarders.set(peer, forwarder);
+      forwarder = new Forwarder((frame) => this.#options.router.sendData(neighbour, frame));
+      this.#forwarders.set(key, forwarder);
     }
     return forwarder;
   }
 
   #ended(flow: Flow, reason: string): void {
     this.#wakes.delete(flow);
-    this.#options.log.debug({ destination: flow.queue.name, peer: flow.peer, reason }, 'stream ended');
-    if (flow.queue.flows.get(flow.peer) === flow) flow.queue.flows.delete(flow.peer);
+    this.#options.log.debug({ destination: flow.queue.name, peer: flow.sink, reason }, 'stream ended');
+    if (flow.queue.flows.get(flow.sink) === flow) flow.queue.flows.delete(flow.sink);
     if (this.#draining && [...this.#flows()].length === 0) this.#drained?.();
     const { name, flows, orphans } = flow.queue;
     if (flows.size === 0 && orphans.empty) this.#queues.delete(name);
     if (this.#draining || this.#closed) return;
-    const demand = this.#demands.get(flow.peer, { kind: 'queue', name });
-    if (demand) this.#serve(demand);
+    const route = this.#options.router.table.get(flow.sink, { kind: 'queue', name });
+    if (route?.best) this.#serve(route);
     // Not at once: a queue that is gone would be asked for in a circle.
     else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
   }
@@ -601,21 +638,27 @@ export class SourceHalf {
   }
 
   demandViews(): DemandView[] {
-    return [...this.#demands.standing()].map(({ peer, destination, frame, unserved }) => ({
-      kind: destination.kind,
-      destination: destination.name,
-      cluster: peer,
-      consumers: frame?.consumers ?? 0,
-      unserved: unserved?.reason,
-      detail: unserved?.detail,
-      connectors: frame ? [frame.connector] : [],
-    }));
+    const { agreement, router } = this.#options;
+    return [...router.table.standing()]
+      .filter(({ destination }) => destination.kind !== 'cluster')
+      .map(({ sink, destination, best, last, unserved }) => {
+        const passage = best && agreement.outbound(best.neighbour, destination);
+        return {
+          kind: destination.kind,
+          destination: destination.name,
+          cluster: sink,
+          consumers: last.consumers,
+          unserved: unserved?.reason,
+          detail: unserved?.detail,
+          connectors: passage?.open ? [passage.connector.name] : [],
+        };
+      });
   }
 
   streamViews(): StreamView[] {
-    return this.#flows().map(({ machine, peer, connector, queue }) => ({
+    return this.#flows().map(({ machine, sink, connector, queue }) => ({
       role: 'source' as const,
-      peer,
+      peer: sink,
       connector,
       kind: 'queue' as const,
       destination: queue.name,
@@ -641,13 +684,26 @@ export class SourceHalf {
     return [...this.#queues.values()].flatMap(({ flows }) => [...flows.values()]);
   }
 
-  #flowsTo(peer: string): Flow[] {
-    return this.#flows().filter((flow) => flow.peer === peer);
+  #flowsTo(sink: string): Flow[] {
+    return this.#flows().filter((flow) => flow.sink === sink);
   }
 
   #now(): number {
     return this.#options.clock.now();
   }
+}
+
+function forwarderKey(neighbour: string, sink: string): string {
+  return `${neighbour}\u0000${sink}`;
+}
+
+/** Why none of the known ways to a demand can be used. */
+function unroutable({ ways, sink }: Route, outbound: (neighbour: string) => Passage): Unserved {
+  for (const neighbour of ways.keys()) {
+    const passage = outbound(neighbour);
+    if (!passage.open) return { reason: passage.reason, detail: passage.detail };
+  }
+  return { reason: 'no_route', detail: `no way to ${sink} is known at present` };
 }
 
 /** Why a queue cannot be a source, or undefined. */

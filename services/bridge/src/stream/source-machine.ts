@@ -78,6 +78,7 @@ export class SourceStream {
   readonly #intake = new Intake();
   #phase: Phase = { is: 'idle', retryAt: Number.POSITIVE_INFINITY, reason: undefined };
   #linked = false;
+  #attempt = 0;
   #brokerUp = true;
   #consumeAt = 0;
   #refusal: string | undefined;
@@ -183,6 +184,16 @@ export class SourceStream {
     if (this.#phase.is === 'opening' || this.#phase.is === 'flowing') this.#phase = { is: 'suspended' };
     if (this.#flight.unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
     this.#settleDown(now);
+    return this.#take();
+  }
+
+  /** Frames take another way from now on: what was under way may be lost, so the sink is told at once what it should have. */
+  rerouted(now: number): SourceEffect[] {
+    if (this.#linked && this.#opened()) {
+      this.#marker = this.#flight.unsettled > 0;
+      this.#sendState(now);
+      this.#offer();
+    } else if (this.#linked && this.#phase.is === 'opening') this.#sendOpen();
     return this.#take();
   }
 
@@ -449,7 +460,7 @@ export class SourceStream {
     if (messages.length === 0 && !this.#marker) return undefined;
     this.#marker = false;
     const { address, epoch } = this.settings;
-    return { kind: 'messages', address, ...epoch, last: this.#flight.last, messages };
+    return { kind: 'messages', address, ...epoch, attempt: this.#attempt, last: this.#flight.last, messages };
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
@@ -480,7 +491,17 @@ export class SourceStream {
     const gone = this.#flight.gone();
     this.#out.push({
       do: 'send',
-      frame: { kind: 'open', address, ...epoch, connector, last, settledThrough, gone, queue },
+      frame: {
+        kind: 'open',
+        address,
+        ...epoch,
+        connector,
+        attempt: ++this.#attempt,
+        last,
+        settledThrough,
+        gone,
+        queue,
+      },
     });
   }
 

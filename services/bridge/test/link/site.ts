@@ -92,5 +92,5 @@ export function messagesOf(sequence: number, size: number): MessagesFrame {
     properties: new Uint8Array(2),
     body: Buffer.alloc(size, sequence),
   };
-  return { kind: 'messages', address, incarnation: 1, epoch: 1, last: 1, messages: [message] };
+  return { kind: 'messages', address, incarnation: 1, epoch: 1, attempt: 1, last: 1, messages: [message] };
 }

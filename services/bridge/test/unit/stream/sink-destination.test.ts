@@ -28,6 +28,7 @@ const open: OpenFrame = {
   address,
   ...epoch,
   connector: 'c',
+  attempt: 1,
   last: 0,
   settledThrough: 0,
   gone: [],
@@ -37,6 +38,7 @@ const messages = (sequences: number[], bytes?: number) => ({
   kind: 'messages' as const,
   address,
   ...epoch,
+  attempt: 1,
   last: Math.max(...sequences),
   messages: sequences.map((sequence) => message(sequence, bytes)),
 });

@@ -1,0 +1,328 @@
+import type { Clock } from '@tombolo/kernel/clock';
+import { weightOf } from '@tombolo/wire/codec';
+import type {
+  ControlFrame,
+  Destination,
+  Frame,
+  MessagesFrame,
+  RelayableFrame,
+  SnapshotFrame,
+  StreamAddress,
+  WithdrawFrame,
+} from '@tombolo/wire/frame';
+import { Advertiser, type OwnDemand } from './advertiser.ts';
+import type { Agreement } from './agreement.ts';
+import { RelayWindow } from './relay-window.ts';
+import { type Route, type RouteChange, RouteTable, type Way } from './route-table.ts';
+import { Transit } from './transit.ts';
+
+/** The links as the layers above see them. */
+export interface LinkPort {
+  /** False when there is no link. */
+  send(peer: string, frame: ControlFrame): boolean;
+  /** False when it was not taken: wait until the link is writable. */
+  sendData(peer: string, frame: MessagesFrame): boolean;
+}
+
+/** What the router tells the two halves. */
+export interface RouterListener {
+  /** Another cluster's demand came, has another way or none, or was withdrawn. */
+  routeChanged(route: Route): void;
+  /** Frames to this cluster can, or cannot any more, be sent, or take another way. */
+  reachChanged(cluster: string): void;
+  /** A frame for this cluster, by this neighbour. `consumed` is to be called once the data counts elsewhere. */
+  received(via: string, frame: RelayableFrame, consumed: () => void): void;
+  /** Data towards this neighbour may be taken again. */
+  writable(neighbour: string): void;
+}
+
+export interface RouterOptions {
+  readonly cluster: string;
+  readonly incarnation: number;
+  readonly agreement: Agreement;
+  readonly links: LinkPort;
+  readonly clock: Clock;
+  /** Most bytes that may be held on their way to other clusters. */
+  readonly inFlightBytes: number;
+  readonly relayed: (neighbour: string, messages: number) => void;
+  readonly listener: RouterListener;
+}
+
+/** More relays than any path has: a frame that was relayed so often goes in circles. */
+const HOPS_LARGEST = 64;
+
+/**
+ * Where frames go: hears what neighbours advertise and tells it on, finds the next hop for each frame, and relays what is for other
+ * clusters without the own broker having a part in it.
+ */
+export class Router {
+  readonly #options: RouterOptions;
+  readonly #linked = new Set<string>();
+  readonly #table: RouteTable;
+  readonly #advertiser: Advertiser;
+  readonly #window = new RelayWindow();
+  readonly #transit: Transit;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    const { cluster, incarnation, agreement, links, clock, inFlightBytes } = options;
+    const send = (peer: string, frame: ControlFrame): void => {
+      if (this.#linked.has(peer)) links.send(peer, frame);
+    };
+    this.#table = new RouteTable(cluster, (way) => this.#usable(way));
+    const now = (): number => clock.now();
+    this.#advertiser = new Advertiser({ cluster, incarnation, agreement, table: this.#table, send, now });
+    this.#transit = new Transit({
+      forward: (from, frame, bytes) => this.#pass(from, frame, bytes),
+      report: (neighbour, sink, bytes) => send(neighbour, { kind: 'relayed', sink, bytes }),
+      largest: inFlightBytes,
+    });
+  }
+
+  // ---- the own cluster's demand --------------------------------------------------------------------------------------------
+
+  get sighted(): boolean {
+    return this.#advertiser.sighted;
+  }
+
+  /** Whether the own broker's consumers are known. */
+  setSighted(sighted: boolean): void {
+    this.#advertiser.setSighted(sighted);
+  }
+
+  advertise(demand: OwnDemand): void {
+    this.#advertiser.advertise(demand);
+  }
+
+  withdraw(destination: Destination): void {
+    this.#advertiser.withdraw(destination);
+  }
+
+  // ---- routes --------------------------------------------------------------------------------------------------------------
+
+  get table(): Pick<RouteTable, 'standing' | 'demandsOf' | 'get'> {
+    return this.#table;
+  }
+
+  /** The neighbour that messages for this demand are handed to: on the best way, or straight to a neighbour that is the sink. */
+  dataHop(sink: string, destination: Destination): string | undefined {
+    if (destination.kind === 'reply') return this.hop(sink);
+    return this.#table.get(sink, destination)?.best?.neighbour ?? (this.#linked.has(sink) ? sink : undefined);
+  }
+
+  /** The neighbour that everything else about this demand is handed to. */
+  controlHop(sink: string, destination: Destination): string | undefined {
+    return this.dataHop(sink, destination) ?? this.hop(sink);
+  }
+
+  /** The neighbour on the way to a cluster. */
+  hop(cluster: string): string | undefined {
+    if (this.#linked.has(cluster)) return cluster;
+    return this.#table.get(cluster, { kind: 'cluster', name: cluster })?.best?.neighbour;
+  }
+
+  /** The clusters between the own one and the sink, in the order in which a message crosses them. */
+  transits(sink: string, destination: Destination): string[] {
+    const path = this.#table.get(sink, destination)?.best?.frame.path ?? [sink];
+    return path.slice(1).reverse();
+  }
+
+  isLinked(peer: string): boolean {
+    return this.#linked.has(peer);
+  }
+
+  // ---- sending -------------------------------------------------------------------------------------------------------------
+
+  /** A frame of the own halves. False: there is no way, it is lost. */
+  send(frame: Exclude<RelayableFrame, MessagesFrame>): boolean {
+    const neighbour = this.#controlHopOf(frame);
+    return neighbour !== undefined && this.#options.links.send(neighbour, frame);
+  }
+
+  /** Messages of the own source half by this neighbour. False: not taken, `writable` follows. */
+  sendData(neighbour: string, frame: MessagesFrame): boolean {
+    return this.#hand(neighbour, frame, weightOf(frame));
+  }
+
+  // ---- links ---------------------------------------------------------------------------------------------------------------
+
+  linkUp(peer: string): void {
+    this.#linked.add(peer);
+    this.#advertiser.snapshot(peer);
+    this.#options.listener.reachChanged(peer);
+    this.#transit.pump();
+  }
+
+  linkLost(peer: string): void {
+    if (!this.#linked.delete(peer)) return;
+    this.#window.lost(peer);
+    this.#transit.lost(peer);
+    this.#changed(this.#table.lost(peer, this.#options.clock.now()));
+    this.#options.listener.reachChanged(peer);
+    this.#transit.pump();
+  }
+
+  writable(peer: string): void {
+    this.#transit.pump();
+    this.#options.listener.writable(peer);
+  }
+
+  /** What the connectors permit has changed: routes are judged again, and every peer is told anew. */
+  reconsider(): void {
+    this.#changed(this.#table.reconsider());
+    this.#advertiser.snapshots();
+  }
+
+  /** To be called from time to time: refreshes what was said, forgets what nobody refreshes. */
+  tick(): void {
+    this.#changed(this.#table.expire(this.#options.clock.now()));
+    this.#advertiser.tick();
+  }
+
+  close(): void {
+    this.#transit.clear();
+  }
+
+  frame(peer: string, frame: Frame, consumed: () => void): void {
+    switch (frame.kind) {
+      case 'connectors':
+        break;
+      case 'demand':
+        this.#changed(this.#table.advertised(peer, frame, this.#options.clock.now()));
+        break;
+      case 'withdraw':
+        this.#withdrawn(peer, frame);
+        break;
+      case 'unreachable':
+        this.#changed(this.#table.unreachable(peer, frame.sink, frame.destination, this.#options.clock.now()));
+        break;
+      case 'digest':
+        if (!this.#table.agrees(peer, frame.count, frame.digest))
+          this.#options.links.send(peer, { kind: 'snapshot-request' });
+        break;
+      case 'snapshot-request':
+        this.#advertiser.snapshot(peer);
+        break;
+      case 'snapshot-begin':
+        this.#table.snapshotBegun(peer, frame.sighted);
+        break;
+      case 'snapshot-end':
+        this.#snapshotEnded(peer, frame);
+        break;
+      case 'relayed':
+        this.#window.relayed(peer, frame.sink, frame.bytes);
+        this.writable(peer);
+        break;
+      default:
+        return this.#relay(peer, frame, consumed);
+    }
+    consumed();
+  }
+
+  // ---- inside --------------------------------------------------------------------------------------------------------------
+
+  #usable({ neighbour, frame }: Way): boolean {
+    if (!this.#linked.has(neighbour)) return false;
+    const { path, ttl, destination } = frame;
+    const { agreement } = this.#options;
+    if (destination.kind === 'cluster') return path.length <= Math.min(ttl, agreement.farthest(neighbour));
+    const passage = agreement.outbound(neighbour, destination);
+    return passage.open && path.length <= Math.min(ttl, passage.connector.networkTTL);
+  }
+
+  #changed(changes: readonly RouteChange[]): void {
+    const { listener } = this.#options;
+    for (const change of changes) {
+      const { route, before } = change;
+      this.#advertiser.passOn(change);
+      if (route.destination.kind !== 'cluster') listener.routeChanged(route);
+      else if (before?.neighbour !== route.best?.neighbour) listener.reachChanged(route.sink);
+    }
+    if (changes.length > 0) this.#transit.pump();
+  }
+
+  #withdrawn(peer: string, frame: WithdrawFrame): void {
+    const changes = this.#table.withdrawn(frame, this.#options.clock.now());
+    if (!changes) return;
+    this.#advertiser.passOnWithdrawal(frame, peer);
+    this.#changed(changes);
+  }
+
+  #snapshotEnded(peer: string, frame: SnapshotFrame): void {
+    const { withdrawals, changes } = this.#table.snapshotEnded(peer, frame, this.#options.clock.now());
+    for (const withdrawal of withdrawals) this.#withdrawn(peer, withdrawal);
+    this.#changed(changes);
+  }
+
+  #controlHopOf(frame: Exclude<RelayableFrame, MessagesFrame>): string | undefined {
+    switch (frame.kind) {
+      case 'open':
+      case 'state':
+      case 'closed':
+        return this.controlHop(frame.address.sink, frame.address.destination);
+      default:
+        return this.hop(targetOf(frame));
+    }
+  }
+
+  #relay(peer: string, frame: RelayableFrame, consumed: () => void): void {
+    const { cluster, listener, links } = this.#options;
+    if (targetOf(frame) === cluster) return listener.received(peer, frame, consumed);
+    if ((frame.hops ?? 0) >= HOPS_LARGEST) return consumed();
+    const relayed = { ...frame, hops: (frame.hops ?? 0) + 1 };
+    if (relayed.kind === 'messages') return this.#transit.relay(peer, relayed, consumed);
+    const neighbour = this.#controlHopOf(relayed);
+    if (neighbour !== undefined && neighbour !== peer) links.send(neighbour, relayed);
+    consumed();
+  }
+
+  /** Data of others: where both connectors, the one that it came by and the one that it would leave by, permit it. */
+  #pass(from: string, frame: MessagesFrame, bytes: number): 'gone' | 'wait' | 'drop' {
+    const { sink, destination } = frame.address;
+    const neighbour = this.dataHop(sink, destination);
+    if (neighbour === undefined || neighbour === from || !this.#permitted(from, neighbour, frame.address))
+      return 'drop';
+    if (!this.#hand(neighbour, frame, bytes)) return 'wait';
+    this.#options.relayed(neighbour, frame.messages.length);
+    return 'gone';
+  }
+
+  #permitted(from: string, to: string, { destination }: StreamAddress): boolean {
+    // An answer needs no connector of its own: the request that it belongs to was permitted, and its address is signed.
+    if (destination.kind === 'reply') return true;
+    const { agreement } = this.#options;
+    return agreement.inbound(from, destination).open && agreement.outbound(to, destination).open;
+  }
+
+  #hand(neighbour: string, frame: MessagesFrame, bytes: number): boolean {
+    const { sink } = frame.address;
+    if (neighbour === sink) return this.#options.links.sendData(neighbour, frame);
+    if (!this.#window.fits(neighbour, sink, bytes) || !this.#options.links.sendData(neighbour, frame)) return false;
+    this.#window.sent(neighbour, sink, bytes);
+    return true;
+  }
+}
+
+/** The cluster that a frame is for. */
+function targetOf(frame: RelayableFrame): string {
+  switch (frame.kind) {
+    case 'open':
+    case 'messages':
+    case 'state':
+    case 'closed':
+      return frame.address.sink;
+    case 'resume':
+    case 'refuse':
+    case 'credit':
+    case 'settle':
+    case 'gap':
+      return frame.address.source;
+    case 'collect':
+    case 'forget':
+      return frame.sink;
+    case 'collected':
+      return frame.source;
+    default:
+      throw new Error(`unexpected ${frame satisfies never}`);
+  }
+}
