@@ -109,7 +109,15 @@ describe('the codec', () => {
       properties: new Uint8Array(2),
       body: new Uint8Array(1000),
     };
-    const bytes = encodeFrame({ kind: 'messages', address, incarnation: 1, epoch: 1, attempt: 1, last: 1, messages: [message] });
+    const bytes = encodeFrame({
+      kind: 'messages',
+      address,
+      incarnation: 1,
+      epoch: 1,
+      attempt: 1,
+      last: 1,
+      messages: [message],
+    });
     const received = decodeFrame(bytes) as MessagesFrame;
     expect(received.messages[0]!.body.buffer).toBe(bytes.buffer);
   });
