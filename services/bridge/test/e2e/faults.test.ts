@@ -150,7 +150,8 @@ describe.skipIf(noNodes())('faults', () => {
   test('a consumer that came just before its bridge was started anew is served within ten seconds', async () => {
     // The management API's lists lag by five seconds, and no event tells of what came before.
     const { west, east, network } = await westToEast();
-    await Promise.all([west.declare('q'), east.declare('q'), west.publish('q', 10)]);
+    await Promise.all([west.declare('q'), east.declare('q')]);
+    await west.publish('q', 10);
     await network.bridge('east').kill();
     const consumer = await east.consume('q');
     await network.start('east');

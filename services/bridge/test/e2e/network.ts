@@ -111,18 +111,24 @@ export class Site {
     await model.close();
   }
 
-  /** Publishes messages with the numbers from `from` (0) on as bodies; resolves when the broker has confirmed all. */
+  /**
+   * Publishes messages with the numbers from `from` (0) on as bodies; resolves when the broker has confirmed all, rejects when no
+   * queue took one of them (a confirm alone does not tell).
+   */
   async publish(queue: string, count: number, options: PublishOptions = {}): Promise<void> {
     const { from = 0, body = (index) => Buffer.from(String(index)), window = 500 } = options;
     const { properties = () => ({ persistent: true }) } = options;
     const model = await this.connect();
     const channel = await model.createConfirmChannel();
+    let returned = 0;
+    channel.on('return', () => returned++);
     for (let index = from; index < from + count; index++) {
-      channel.sendToQueue(queue, body(index), properties(index));
+      channel.sendToQueue(queue, body(index), { mandatory: true, ...properties(index) });
       if ((index - from) % window === window - 1) await channel.waitForConfirms();
     }
     await channel.waitForConfirms();
     await model.close();
+    if (returned > 0) throw new Error(`no queue took ${returned} of ${count} messages: is ${queue} declared?`);
   }
 
   async consume(queue: string, options: ConsumeOptions = {}): Promise<TestConsumer> {
