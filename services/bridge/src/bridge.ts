@@ -7,6 +7,7 @@ import type { Links, LinksOptions } from './link/links.ts';
 import { Agreement } from './routing/agreement.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
+import { queueLanding } from './stream/landing.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
 
@@ -211,8 +212,8 @@ export class Bridge implements HostedBridge {
       inFlightBytes,
     };
     const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics, log);
-    const sink = new SinkHalf(half);
-    const source = new SourceHalf({ ...half, deadLetters });
+    const sink = new SinkHalf({ ...half, landing: () => queueLanding });
+    const source = new SourceHalf({ ...half, deadLetters, ended: () => {} });
     this.#mastership = { incarnation, router, sink, source };
     for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
     for (const demand of this.#demands.values()) {

@@ -108,6 +108,7 @@ export class Agreement {
   /** The first connector in file order that means the destination owns it, paused or not. */
   #passage(from: string, to: string, peer: string, destination: Destination): Passage {
     const { kind, name } = destination;
+    if (kind === 'reply') return replyPassage;
     const meant =
       kind === 'queue' ? ({ kind, name } as const) : kind === 'topic' && ({ kind: 'exchange', name } as const);
     for (const way of meant ? this.ways : []) {
@@ -152,6 +153,25 @@ function sinksOf(ways: readonly DirectedConnector[], cluster: string): string[] 
   }
   return [...reached].sort();
 }
+
+const replySizes = { prefetchSize: 1_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };
+
+/**
+ * Answers to a request need no connector of their own: the request was permitted, and the address that its origin signed is the
+ * permission for the way back.
+ */
+const replyPassage: Passage = {
+  open: true,
+  static: true,
+  entry: { kind: 'queue', pattern: '>', ...replySizes },
+  connector: {
+    ...{ name: 'reply', from: '', to: '', duplex: false, autoStart: true, paused: false },
+    ...{ dynamicallyIncluded: [], staticallyIncluded: [], excluded: [] },
+    ...{ createDestinations: 'none', volatileDestinations: 'allow', networkTTL: 64, ...replySizes },
+    ...{ decreaseNetworkConsumerPriority: false, conduitSubscriptions: true, holdWhenLinkLostMs: 60_000 },
+    topicBuffer: { ttlMs: 0, maxLength: 0, maxBytes: 0, queueType: 'classic' },
+  },
+};
 
 function wayKey(name: string, from: string, to: string): string {
   return `${name}\u0000${from}\u0000${to}`;

@@ -288,8 +288,6 @@ export class Router {
   }
 
   #permitted(from: string, to: string, { destination }: StreamAddress): boolean {
-    // An answer needs no connector of its own: the request that it belongs to was permitted, and its address is signed.
-    if (destination.kind === 'reply') return true;
     const { agreement } = this.#options;
     return agreement.inbound(from, destination).open && agreement.outbound(to, destination).open;
   }

@@ -205,11 +205,6 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
-  rejected(source: string, sequence: number, reason: string, now: number): DestinationEffect[] {
-    this.#stream(source, (stream) => stream.reject(sequence, reason));
-    return this.#finish(now);
-  }
-
   linkLost(source: string): DestinationEffect[] {
     this.streams.get(source)?.linkLost();
     return [];
@@ -230,7 +225,7 @@ export class SinkDestination {
 
   /** Nothing here is worth keeping. */
   get idle(): boolean {
-    return !this.able && !this.#static && [...this.streams.values()].every((stream) => stream.idle);
+    return (this.#static || !this.able) && [...this.streams.values()].every((stream) => stream.idle);
   }
 
   /** Bytes of messages that are here. */

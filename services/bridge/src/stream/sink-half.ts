@@ -11,11 +11,12 @@ import type {
   StreamMessage,
 } from '@tombolo/wire/frame';
 import type { DemandView, StreamView } from '../admin/view.ts';
-import type { Broker, Publisher, QueueDemand } from '../broker/port.ts';
+import type { Broker, Publication, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
 import { destinationKey } from '../routing/destination-key.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
+import type { Decided, Landing } from './landing.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 
@@ -39,12 +40,19 @@ interface Sinkhole {
   bytes: number;
 }
 
+export interface SinkHalfOptions extends HalfOptions {
+  readonly broker: Broker;
+  readonly inFlightBytes: number;
+  /** How messages of this kind of destination get into the broker. */
+  landing(kind: Destination['kind']): Landing;
+}
+
 /**
  * The sink's half of a bridge: tells peers what its consumers want, publishes what comes, settles it. The decisions are made
  * by the machines; this shell brings them broker, links and time.
  */
 export class SinkHalf {
-  #options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number };
+  readonly #options: SinkHalfOptions;
   readonly #table = new DemandTable();
   readonly #answers: InDoubtAnswers;
   #sinkholes = new Map<string, Sinkhole>();
@@ -56,7 +64,7 @@ export class SinkHalf {
   readonly #waiting: (() => void)[] = [];
   #draining = false;
 
-  constructor(options: HalfOptions & { readonly broker: Broker; readonly inFlightBytes: number }) {
+  constructor(options: SinkHalfOptions) {
     this.#options = options;
     const { cluster, router, clock } = options;
     this.#answers = new InDoubtAnswers(cluster, clock, (frame) => router.send(frame));
@@ -209,6 +217,7 @@ export class SinkHalf {
     }
     if (this.#draining) return this.#refuse(frame, `the bridge of ${cluster} is draining`);
     if (!this.#brokerUp) return this.#refuse(frame, `the broker of ${cluster} is not reachable`, BLIND_RETRY_MS);
+    if (destination.kind !== 'queue') return this.#admit(via, frame, {});
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
       if (!router.sighted)
@@ -252,12 +261,12 @@ export class SinkHalf {
     if (!sinkhole) return;
     this.#refused.delete(refusalKey(source, destination));
     sinkhole.vias.set(source, via);
-    if (passage.static && !sinkhole.static) {
+    this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
+    if ((passage.static || destination.kind !== 'queue') && !sinkhole.static) {
       sinkhole.static = true;
       setRoom(sinkhole.machine, properties);
       this.#run(sinkhole, sinkhole.machine.setStatic(this.#now()));
     }
-    this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
   }
 
   /** What the queue is was learnt late (a policy, say): a stream that would not be admitted now is refused. */
@@ -334,7 +343,8 @@ export class SinkHalf {
 
   #remove(sinkhole: Sinkhole): void {
     const key = destinationKey(sinkhole.machine.destination);
-    if (this.#sinkholes.get(key) !== sinkhole || this.#table.get(sinkhole.machine.destination.name)) return;
+    const { kind, name } = sinkhole.machine.destination;
+    if (this.#sinkholes.get(key) !== sinkhole || (kind === 'queue' && this.#table.get(name))) return;
     this.#sinkholes.delete(key);
     this.#wakes.delete(sinkhole);
     for (const { publisher } of sinkhole.publishers.values()) publisher.close();
@@ -376,37 +386,39 @@ export class SinkHalf {
     const stream = sinkhole.machine.streams.get(source);
     const epoch = stream?.epoch;
     if (!epoch) return;
-    const queue = sinkhole.machine.destination.name;
+    const { destination } = sinkhole.machine;
+    const landing = this.#options.landing(destination.kind);
     let current = sinkhole.publishers.get(source);
     if (!current || current.epoch.incarnation !== epoch.incarnation || current.epoch.epoch !== epoch.epoch) {
       current?.publisher.close();
-      const publisher = broker.sink.publisher(queue, {
-        outcome: (ids, outcome, detail) => {
-          if (outcome !== 'confirmed')
-            this.#options.log.debug({ queue, source, outcome, detail, count: ids.length }, 'not confirmed');
+      const publisher = broker.sink.publisher(destination.name, {
+        outcome: (ids, answer, detail) => {
+          if (answer !== 'confirmed')
+            this.#options.log.debug(
+              { queue: destination.name, source, answer, detail, count: ids.length },
+              'not confirmed',
+            );
+          const outcome = landing.outcome(destination, answer, ids.length);
           this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
         },
       });
       current = { epoch, publisher };
       sinkhole.publishers.set(source, current);
     }
-    const publications = [];
-    const rejected: { sequence: number; reason: string }[] = [];
+    const publications: Publication[] = [];
+    const decided: (Decided & { readonly sequence: number })[] = [];
     for (const message of messages) {
+      const { sequence } = message;
       const reason = broker.sink.unpublishable(message);
-      if (reason) rejected.push({ sequence: message.sequence, reason });
-      else
-        publications.push({
-          id: message.sequence,
-          exchange: '',
-          routingKey: queue,
-          properties: message.properties,
-          body: message.body,
-        });
+      const landed = reason
+        ? { outcome: 'poison' as const, detail: reason }
+        : landing.publication(destination, message);
+      if ('outcome' in landed) decided.push({ sequence, ...landed });
+      else publications.push(landed);
     }
     if (publications.length > 0) current.publisher.publish(publications);
-    for (const { sequence, reason } of rejected)
-      this.#run(sinkhole, sinkhole.machine.rejected(source, sequence, reason, this.#now()));
+    for (const { sequence, outcome, detail } of decided)
+      this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, [sequence], outcome, detail, this.#now()));
   }
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------

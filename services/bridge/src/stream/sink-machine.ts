@@ -366,11 +366,6 @@ export class SinkStream {
     return this.#take();
   }
 
-  /** A message that was found to be unpublishable before it was tried. */
-  reject(sequence: number, reason: string): SinkEffect[] {
-    return this.#epoch ? this.outcome(this.#epoch.id, [sequence], 'poison', reason) : [];
-  }
-
   /** A newer incarnation of the source is there: nothing of the older ones is published any more. */
   supersede(incarnation: number, now: number): void {
     if (this.#epoch && this.#epoch.id.incarnation < incarnation) this.#bury(this.#epoch, now);

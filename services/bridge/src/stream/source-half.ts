@@ -36,6 +36,7 @@ type OpenPassage = Extract<Passage, { open: true }>;
 interface Flow {
   readonly machine: SourceStream;
   readonly sink: string;
+  readonly destination: Destination;
   /** The connector by which its messages leave this cluster. */
   connector: string;
   /** The neighbours that frames and messages are handed to; undefined: there is no way. */
@@ -50,6 +51,8 @@ interface Flow {
 /** A queue of the own cluster that peers draw from. */
 interface QueueAtSource {
   readonly name: string;
+  /** As its streams' addresses name it. */
+  readonly destination: Destination;
   readonly orphans: Orphans<SourceStream>;
   readonly flows: Map<string, Flow>;
   properties: QueueProperties;
@@ -59,16 +62,20 @@ interface QueueAtSource {
   fresh: boolean;
 }
 
+export interface SourceHalfOptions extends HalfOptions {
+  readonly broker: Broker;
+  readonly deadLetters: DeadLetters;
+  readonly inFlightBytes: number;
+  /** A stream that was opened by `draw` has ended: its queue is gone, or it was released. */
+  ended(sink: string, destination: Destination): void;
+}
+
 /**
  * The source's half of a bridge: hears the peers' demands, takes messages for them, forwards, and acknowledges what is settled.
  * The decisions are made by the machines; this shell brings them broker, links and time.
  */
 export class SourceHalf {
-  #options: HalfOptions & {
-    readonly broker: Broker;
-    readonly deadLetters: DeadLetters;
-    readonly inFlightBytes: number;
-  };
+  readonly #options: SourceHalfOptions;
   #queues = new Map<string, QueueAtSource>();
   /** Queues that exist, as far as the watch has told. */
   #known = new Map<string, QueueProperties>();
@@ -88,13 +95,7 @@ export class SourceHalf {
   #flowBytes = new Map<Flow, number>();
   #wakes: Wakes<Flow | 'collect' | 'retry'>;
 
-  constructor(
-    options: HalfOptions & {
-      readonly broker: Broker;
-      readonly deadLetters: DeadLetters;
-      readonly inFlightBytes: number;
-    },
-  ) {
+  constructor(options: SourceHalfOptions) {
     this.#options = options;
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'collect') this.#reconsiderAll();
@@ -187,7 +188,7 @@ export class SourceHalf {
   /** Hands the flow's frames to the neighbour that is the next hop now, and tells the machine what that means. */
   #route(flow: Flow): void {
     const { router } = this.#options;
-    const destination: Destination = { kind: 'queue', name: flow.queue.name };
+    const { destination } = flow;
     const before = { hop: flow.hop, dataHop: flow.dataHop };
     flow.hop = router.controlHop(flow.sink, destination);
     flow.dataHop = router.dataHop(flow.sink, destination);
@@ -219,9 +220,7 @@ export class SourceHalf {
   #passage(flow: Flow): Passage | undefined {
     const { agreement } = this.#options;
     const neighbour = flow.dataHop ?? (agreement.peers.includes(flow.sink) ? flow.sink : undefined);
-    return neighbour === undefined
-      ? undefined
-      : agreement.outbound(neighbour, { kind: 'queue', name: flow.queue.name });
+    return neighbour === undefined ? undefined : agreement.outbound(neighbour, flow.destination);
   }
 
   frame(frame: SourceFrame): void {
@@ -255,8 +254,8 @@ export class SourceHalf {
     if (flow) this.#run(flow, act(flow.machine));
   }
 
-  #flowOf(sink: string, { kind, name }: Destination): Flow | undefined {
-    return kind === 'queue' ? this.#queues.get(name)?.flows.get(sink) : undefined;
+  #flowOf(sink: string, destination: Destination): Flow | undefined {
+    return this.#queues.get(drawnFrom(sink, destination))?.flows.get(sink);
   }
 
   // ---- remote demand -----------------------------------------------------------------------------------------------------
@@ -300,7 +299,7 @@ export class SourceHalf {
     const { connector } = passage;
     const properties = this.#known.get(name);
     if (properties) {
-      route.unserved = this.#open(sink, name, properties, passage);
+      route.unserved = this.#open(sink, destination, properties, passage);
       return;
     }
     if (!this.#brokerUp) return;
@@ -312,7 +311,7 @@ export class SourceHalf {
     this.#inspect(name, create ? last.queue : undefined).then(
       (found) => {
         if (this.#closed || router.table.get(sink, destination) !== route) return;
-        if (found) route.unserved = this.#open(sink, name, found, passage);
+        if (found) route.unserved = this.#open(sink, destination, found, passage);
         else later('queue_absent', `queue ${name} does not exist on ${cluster}`);
       },
       (thrown: unknown) => later('no_permission', messageOf(thrown)),
@@ -338,12 +337,12 @@ export class SourceHalf {
     const passage = this.#options.agreement.outbound(peer, { kind: 'queue', name });
     if (!passage.open || !passage.static || this.#draining || !this.#options.router.isLinked(peer)) return;
     const properties = this.#known.get(name);
-    if (properties) this.#open(peer, name, properties, passage);
+    if (properties) this.#open(peer, { kind: 'queue', name }, properties, passage);
     else if (this.#brokerUp) {
       this.#inspect(name, undefined).then(
         (found) => {
           if (this.#closed) return;
-          if (found) this.#open(peer, name, found, passage);
+          if (found) this.#open(peer, { kind: 'queue', name }, found, passage);
           else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
         },
         (thrown: unknown) =>
@@ -352,10 +351,33 @@ export class SourceHalf {
     }
   }
 
-  #open(sink: string, name: string, properties: QueueProperties, passage: OpenPassage): Unserved | undefined {
+  /**
+   * Opens a stream that no demand of a queue asks for, or takes up one that is ending: from `queue` of the own cluster to `sink`. Its
+   * messages wait while there is no way. Returns why there is no stream, or undefined.
+   */
+  draw(sink: string, destination: Destination, properties: QueueProperties): Unserved | undefined {
+    const { agreement, router } = this.#options;
+    const passage = agreement.outbound(router.dataHop(sink, destination) ?? sink, destination);
+    if (!passage.open) return { reason: passage.reason, detail: passage.detail };
+    return this.#open(sink, destination, properties, passage);
+  }
+
+  /** Ends a stream that `draw` opened. */
+  release(sink: string, destination: Destination, reason: string): void {
+    const flow = this.#flowOf(sink, destination);
+    if (flow) this.#run(flow, flow.machine.withdraw(reason, this.#now()));
+  }
+
+  #open(
+    sink: string,
+    destination: Destination,
+    properties: QueueProperties,
+    passage: OpenPassage,
+  ): Unserved | undefined {
+    const name = drawnFrom(sink, destination);
     const refusal = refusedSource(properties);
     if (refusal) return { reason: 'refused', detail: `queue ${name} on ${this.#options.cluster}: ${refusal}` };
-    const queue = this.#queueOf(name);
+    const queue = this.#queueOf(sink, destination);
     queue.properties = properties;
     const existing = queue.flows.get(sink);
     if (existing && existing.machine.phase !== 'ended') {
@@ -363,10 +385,11 @@ export class SourceHalf {
       this.#run(existing, existing.machine.reconsider(this.#now()));
       return undefined;
     }
-    const machine = this.#machine(sink, queue, passage);
+    const machine = this.#machine(sink, destination, queue, passage);
     const flow: Flow = {
       machine,
       sink,
+      destination,
       connector: passage.connector.name,
       hop: undefined,
       dataHop: undefined,
@@ -390,22 +413,29 @@ export class SourceHalf {
     return undefined;
   }
 
-  #queueOf(name: string): QueueAtSource {
+  #queueOf(sink: string, destination: Destination): QueueAtSource {
+    const name = drawnFrom(sink, destination);
     let queue = this.#queues.get(name);
     if (!queue) {
       const properties = this.#known.get(name) ?? {};
       const localConsumers = this.#localConsumers.get(name) ?? 0;
-      queue = { name, orphans: new Orphans(), flows: new Map(), properties, localConsumers, fresh: false };
+      const orphans = new Orphans<SourceStream>();
+      queue = { name, destination, orphans, flows: new Map(), properties, localConsumers, fresh: false };
       this.#queues.set(name, queue);
     }
     return queue;
   }
 
-  #machine(sink: string, queue: QueueAtSource, { connector, entry }: OpenPassage): SourceStream {
+  #machine(
+    sink: string,
+    destination: Destination,
+    queue: QueueAtSource,
+    { connector, entry }: OpenPassage,
+  ): SourceStream {
     const { cluster, incarnation, inFlightBytes } = this.#options;
     return new SourceStream(
       {
-        address: { source: cluster, sink, destination: { kind: 'queue', name: queue.name } },
+        address: { source: cluster, sink, destination },
         connector: connector.name,
         epoch: { incarnation, epoch: ++this.#epochs },
         queue: queue.properties,
@@ -416,7 +446,7 @@ export class SourceHalf {
       {
         orphans: queue.orphans,
         bytesFree: () => inFlightBytes - this.#bytes,
-        barred: () => this.#barred(sink, queue),
+        barred: () => this.#barred(sink, destination, queue),
         sawFresh: () => {
           if (queue.properties.maxPriority) return;
           queue.orphans.firstFresh();
@@ -426,14 +456,14 @@ export class SourceHalf {
     );
   }
 
-  #barred(sink: string, queue: QueueAtSource): string | undefined {
+  #barred(sink: string, destination: Destination, queue: QueueAtSource): string | undefined {
     if (this.#collecting()) return 'collecting what a predecessor of this bridge left in doubt';
     const { agreement, router } = this.#options;
-    const destination: Destination = { kind: 'queue', name: queue.name };
-    const way = router.table.get(sink, destination)?.best;
-    const passage = agreement.outbound(way?.neighbour ?? sink, destination);
+    const hop = router.dataHop(sink, destination);
+    const passage = agreement.outbound(hop ?? sink, destination);
     if (!passage.open) return passage.detail;
-    if (!way && !(passage.static && router.isLinked(sink))) return `no way to ${sink} is known`;
+    const led = passage.static ? hop : router.table.get(sink, destination)?.best;
+    if (led === undefined) return `no way to ${sink} is known`;
     if (queue.properties.singleActiveConsumer && queue.localConsumers > 0) {
       return 'a single-active-consumer queue is left to its local consumer';
     }
@@ -455,7 +485,7 @@ export class SourceHalf {
     if (!frame.complete) return;
     this.#collections.delete(sink);
     for (const { destination, digests, ids } of items) {
-      const queue = this.#queueOf(destination.name);
+      const queue = this.#queueOf(sink, destination);
       for (let i = 0; i < ids.length; i++) {
         queue.orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, this.#now());
       }
@@ -469,9 +499,10 @@ export class SourceHalf {
     if (!queue.fresh || [...queue.flows.values()].some(({ machine }) => machine.suppressing)) return;
     queue.fresh = false;
     const { agreement, cluster, incarnation, router } = this.#options;
-    const destination: Destination = { kind: 'queue', name: queue.name };
-    for (const sink of agreement.sinks)
-      router.send({ kind: 'forget', source: cluster, sink, incarnation, destination });
+    const { destination, flows } = queue;
+    // A queue's streams of a predecessor may have gone to any cluster; a buffer or a reply queue has one sink.
+    const sinks = destination.kind === 'queue' ? agreement.sinks : flows.keys();
+    for (const sink of sinks) router.send({ kind: 'forget', source: cluster, sink, incarnation, destination });
   }
 
   #reconsiderAll(): void {
@@ -497,7 +528,7 @@ export class SourceHalf {
 
   #effect(flow: Flow, effect: SourceEffect): void {
     const { broker, router, metrics, deadLetters, log } = this.#options;
-    const destination = flow.queue.name;
+    const destination = flow.destination.name;
     switch (effect.do) {
       case 'send':
         router.send(effect.frame);
@@ -580,7 +611,7 @@ export class SourceHalf {
 
   #taken(flow: Flow, deliveries: readonly Delivery[]): Taken[] {
     const { cluster, router } = this.#options;
-    const path = { path: [cluster, ...router.transits(flow.sink, { kind: 'queue', name: flow.queue.name })] };
+    const path = { path: [cluster, ...router.transits(flow.sink, flow.destination)] };
     const now = this.#now();
     return deliveries.map((delivery) => {
       const identity = identityOf(delivery);
@@ -600,13 +631,15 @@ export class SourceHalf {
 
   #ended(flow: Flow, reason: string): void {
     this.#wakes.delete(flow);
-    this.#options.log.debug({ destination: flow.queue.name, peer: flow.sink, reason }, 'stream ended');
+    this.#options.log.debug({ destination: flow.destination.name, peer: flow.sink, reason }, 'stream ended');
     if (flow.queue.flows.get(flow.sink) === flow) flow.queue.flows.delete(flow.sink);
     if (this.#draining && [...this.#flows()].length === 0) this.#drained?.();
     const { name, flows, orphans } = flow.queue;
     if (flows.size === 0 && orphans.empty) this.#queues.delete(name);
     if (this.#draining || this.#closed) return;
-    const route = this.#options.router.table.get(flow.sink, { kind: 'queue', name });
+    const { kind } = flow.destination;
+    if (kind !== 'queue') return this.#options.ended(flow.sink, flow.destination);
+    const route = this.#options.router.table.get(flow.sink, flow.destination);
     if (route?.best) this.#serve(route);
     // Not at once: a queue that is gone would be asked for in a circle.
     else this.#wakes.set('retry', this.#now() + ABSENT_RETRY_MS);
@@ -656,12 +689,12 @@ export class SourceHalf {
   }
 
   streamViews(): StreamView[] {
-    return this.#flows().map(({ machine, sink, connector, queue }) => ({
+    return this.#flows().map(({ machine, sink, connector, destination }) => ({
       role: 'source' as const,
       peer: sink,
       connector,
-      kind: 'queue' as const,
-      destination: queue.name,
+      kind: destination.kind,
+      destination: destination.name,
       state: machine.phase,
       blockedBy: machine.blockedBy(),
       epoch: `${machine.settings.epoch.incarnation}.${machine.settings.epoch.epoch}`,
@@ -691,6 +724,11 @@ export class SourceHalf {
   #now(): number {
     return this.#options.clock.now();
   }
+}
+
+/** The queue of the own cluster that a stream draws from. */
+function drawnFrom(_sink: string, { name }: Destination): string {
+  return name;
 }
 
 function forwarderKey(neighbour: string, sink: string): string {
