@@ -1,14 +1,17 @@
 import type { Fault } from '@tombolo/kernel/fault';
+import type { Binding } from '@tombolo/wire/binding';
 import type { QueueProperties } from '@tombolo/wire/frame';
 
 /**
- * The broker port: what a bridge asks of its own broker, in four small roles. An adapter knows nothing of peers.
+ * The broker port: what a bridge asks of its own broker, in small roles. An adapter knows nothing of peers.
  * Adapters call back synchronously from their I/O loop and never throw into it; handlers must not block.
  */
 export interface Broker {
   readonly source: Source;
   readonly sink: Sink;
   readonly demand: DemandWatch;
+  readonly bindings: BindingWatch;
+  readonly buffers: TopicBuffers;
   /** Begins to connect and never gives up (capped, jittered back-off over all URIs) until `stop`. Idempotent. */
   start(): void;
   /** Closes what is open in good order: pending acknowledgements are written and known to be processed first. */
@@ -194,4 +197,98 @@ export interface DemandWatch {
   refresh(queue?: string): void;
   /** How demand is seen at present, for status: e.g. "management API + events", "passive declares". */
   readonly method: string;
+}
+
+// ---- topics: demand for an exchange is what applications have bound to it --------------------------------------------
+
+export interface ExchangeProperties {
+  /** direct, fanout, topic, headers, or what a plugin brings. */
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  /** No client may publish to it: it can be captured from, and never be a sink. */
+  readonly internal: boolean;
+}
+
+/** A binding of an exchange to an exchange. */
+export interface ExchangeBinding {
+  readonly from: string;
+  /** The type of `from`, which decides what the binding takes. */
+  readonly type: string;
+  readonly to: string;
+  readonly binding: Binding;
+}
+
+export interface BindingListener {
+  /**
+   * This exchange exists, and these are all bindings of it that applications made. Told once when it is first seen, and again
+   * when it was made anew with other properties: then it replaces what was told.
+   */
+  exchange(exchange: string, properties: ExchangeProperties, bindings: readonly Binding[]): void;
+  /** Bindings that nobody else had have come or gone. No binding is in both. */
+  changed(exchange: string, added: readonly Binding[], removed: readonly Binding[]): void;
+  /** The exchange is gone, and with it all that was bound. */
+  deleted(exchange: string): void;
+  /**
+   * Every binding of an exchange to an exchange, of all exchanges, watched or not; told when one has come or gone. Only
+   * those that applications made.
+   */
+  routes(bindings: readonly ExchangeBinding[]): void;
+  /** Bindings cannot be seen for now, or at all (`false`, with the reason): what was told stands, but is unknown. */
+  visible(visible: boolean, reason: string | undefined): void;
+}
+
+export interface BindingWatch {
+  /**
+   * Watches the exchanges for which `matches` is true. Bindings are told by routing key and arguments, however many queues and
+   * exchanges are bound alike. The buffers of bridges and the exchanges and queues of federation are no demand; whether
+   * somebody consumes behind a binding is not looked at. May be called again with other names: differences are told.
+   */
+  watch(matches: (exchange: string) => boolean, listener: BindingListener): void;
+  /** Asks for a fresh look soon. */
+  refresh(): void;
+  /** How bindings are seen at present, for status. */
+  readonly method: string;
+}
+
+/** What a topic keeps for a peer that is away. What goes over a bound drops the oldest. */
+export interface BufferProperties {
+  readonly type: 'classic' | 'quorum';
+  /** The broker deletes a buffer that nobody consumed from for this long. */
+  readonly ttlMs: number;
+  readonly maxLength: number;
+  readonly maxBytes: number;
+}
+
+/** A binding of a buffer, and the exchange it is bound to. */
+export interface BufferBinding {
+  readonly exchange: string;
+  readonly binding: Binding;
+}
+
+/**
+ * The queues that capture what exchanges are given, for one sink each. They are consumed like any other queue. All calls reject
+ * with a Fault; calls for one buffer are carried out in order.
+ */
+export interface TopicBuffers {
+  /** Durable, as described. One that exists with other properties is refused (TOMBOLO_QUEUE_REFUSED) and stays as it is. */
+  declare(buffer: string, properties: BufferProperties): Promise<void>;
+  /**
+   * Binds the buffer, many at a time. What is bound already stays bound; after a failure some of them may be. Rejects with
+   * TOMBOLO_EXCHANGE_ABSENT when there is no such exchange.
+   */
+  bind(buffer: string, exchange: string, bindings: readonly Binding[]): Promise<void>;
+  /** Undoes `bind`. What is not bound is no failure. */
+  unbind(buffer: string, exchange: string, bindings: readonly Binding[]): Promise<void>;
+  /** All bindings of the buffer, so that a restart binds the difference only; undefined when the broker does not show them. */
+  bindings(buffer: string): Promise<readonly BufferBinding[] | undefined>;
+  /** The names of all buffers that exist, whoever made them; undefined when the broker does not show them. */
+  list(): Promise<readonly string[] | undefined>;
+  /**
+   * Deletes the buffer with what it holds, or, with `ifEmpty`, only when no message is ready in it: unbind it first, since the look and
+   * the deletion are two steps, and acknowledge what was consumed.
+   */
+  delete(buffer: string, options?: { readonly ifEmpty?: boolean }): Promise<'deleted' | 'not-empty' | 'absent'>;
+  /** The exchange's properties as far as they can be seen; undefined: there is none. */
+  exchange(exchange: string): Promise<Partial<ExchangeProperties> | undefined>;
 }

@@ -1,5 +1,5 @@
 import { ManualClock } from '@tombolo/kernel/clock';
-import type { ContractWorld } from '@tombolo/testing/broker-contract';
+import type { BindingEnd, ContractWorld } from '@tombolo/testing/broker-contract';
 import { MemoryBroker } from '../../src/broker/memory/memory-broker.ts';
 import { MemoryServer } from '../../src/broker/memory/memory-server.ts';
 import type { BrokerState } from '../../src/broker/port.ts';
@@ -28,6 +28,22 @@ export async function openMemoryWorld(): Promise<ContractWorld> {
       const consumer = server.addConsumer(queue, options);
       return { remove: async () => consumer.remove() };
     },
+    async declareExchange(exchange, type, properties) {
+      server.exchanges.declare(exchange, { type, ...properties });
+    },
+    async deleteExchange(exchange) {
+      server.exchanges.delete(exchange);
+    },
+    async bind(from, to, routingKey, headers = {}) {
+      server.exchanges.bind(from, endOf(to), { routingKey, arguments: headers });
+    },
+    async unbind(from, to, routingKey, headers = {}) {
+      server.exchanges.unbind(from, endOf(to), { routingKey, arguments: headers });
+    },
+    async publishTo(exchange, routingKey, body, headers = {}) {
+      const properties = persistentWith(headers);
+      server.publish('', { exchange, routingKey, properties, body: Buffer.from(body) });
+    },
     async drain(queue) {
       return (server.queues.get(queue)?.ready.splice(0) ?? []).map((message) => Buffer.from(message.body).toString());
     },
@@ -48,4 +64,27 @@ export async function openMemoryWorld(): Promise<ContractWorld> {
     },
     async close() {},
   };
+}
+
+function endOf(to: BindingEnd) {
+  return 'queue' in to
+    ? ({ kind: 'queue', name: to.queue } as const)
+    : ({ kind: 'exchange', name: to.exchange } as const);
+}
+
+/** Delivery mode 2 and headers, raw. */
+function persistentWith(headers: Record<string, string | number>): Buffer {
+  const fields = Object.entries(headers).map(([name, value]) => {
+    const head = Buffer.from([name.length, ...Buffer.from(name), typeof value === 'string' ? 0x53 : 0x6c]);
+    const number = Buffer.alloc(8);
+    if (typeof value === 'number') number.writeBigInt64BE(BigInt(value));
+    return Buffer.concat([head, typeof value === 'string' ? sized(Buffer.from(value)) : number]);
+  });
+  return Buffer.concat([Buffer.of(0x30, 0x00), sized(Buffer.concat(fields)), Buffer.of(2)]);
+}
+
+function sized(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
 }

@@ -96,6 +96,27 @@ export async function openRabbitWorld(
       await its.consume(queue, () => {}, priority === undefined ? {} : { priority });
       return { remove: () => its.close().catch(() => {}) };
     },
+    async declareExchange(exchange, type, { durable = true, autoDelete = false, internal = false } = {}) {
+      await (await channel()).assertExchange(exchange, type, { durable, autoDelete, internal });
+    },
+    async deleteExchange(exchange) {
+      await (await channel()).deleteExchange(exchange);
+    },
+    async bind(from, to, routingKey, headers) {
+      const its = await channel();
+      if ('queue' in to) await its.bindQueue(to.queue, from, routingKey, headers);
+      else await its.bindExchange(to.exchange, from, routingKey, headers);
+    },
+    async unbind(from, to, routingKey, headers) {
+      const its = await channel();
+      if ('queue' in to) await its.unbindQueue(to.queue, from, routingKey, headers);
+      else await its.unbindExchange(to.exchange, from, routingKey, headers);
+    },
+    async publishTo(exchange, routingKey, body, headers) {
+      const its = await channel();
+      its.publish(exchange, routingKey, Buffer.from(body), { persistent: true, ...(headers && { headers }) });
+      await its.waitForConfirms();
+    },
     async drain(queue) {
       const its = await channel();
       const bodies: string[] = [];

@@ -1,6 +1,8 @@
 import type { Clock } from '@tombolo/kernel/clock';
 import { Fault } from '@tombolo/kernel/fault';
-import type { Broker, BrokerListener, DemandWatch, Sink, Source } from '../port.ts';
+import type { BindingWatch, Broker, BrokerListener, DemandWatch, Sink, Source, TopicBuffers } from '../port.ts';
+import { MemoryBindings } from './memory-bindings.ts';
+import { MemoryBuffers } from './memory-buffers.ts';
 import { MemoryDemand } from './memory-demand.ts';
 import type { MemoryServer, ServerSession } from './memory-server.ts';
 import { MemoryPipes } from './memory-session.ts';
@@ -27,6 +29,8 @@ export class MemoryBroker implements Broker {
   readonly source: Source;
   readonly sink: Sink;
   readonly demand: DemandWatch;
+  readonly bindings: BindingWatch;
+  readonly buffers: TopicBuffers;
   readonly #server: MemoryServer;
   readonly #clock: Clock;
   readonly #listener: BrokerListener;
@@ -36,6 +40,8 @@ export class MemoryBroker implements Broker {
   readonly #source: MemorySource;
   readonly #sink: MemorySink;
   readonly #demand: MemoryDemand;
+  readonly #bindings = new MemoryBindings();
+  readonly #buffers = new MemoryBuffers();
   #epoch = 0;
   #running = false;
   #attempt = 0;
@@ -55,6 +61,8 @@ export class MemoryBroker implements Broker {
     this.source = this.#source;
     this.sink = this.#sink;
     this.demand = this.#demand;
+    this.bindings = this.#bindings;
+    this.buffers = this.#buffers;
   }
 
   start(): void {
@@ -85,6 +93,7 @@ export class MemoryBroker implements Broker {
       const session: ServerSession = {
         queueDeleted: (queue) => this.#source.queueDeleted(queue),
         demandChanged: (queue) => this.#demand.serverChanged(queue),
+        exchangeChanged: (exchange) => this.#bindings.serverChanged(exchange),
         blocked: (reason) => pipes.toClient(() => this.#listener.blocked(reason)),
         lost: () => this.#lost('the broker closed the connection'),
       };
@@ -94,6 +103,8 @@ export class MemoryBroker implements Broker {
       }
       this.#session = { connection, server: session };
       this.#demand.attach(connection);
+      this.#bindings.attach(connection);
+      this.#buffers.attach(connection);
       this.#source.attachReader(connection);
       this.#sink.attachReader(connection);
       this.#claim(epoch);
@@ -141,6 +152,8 @@ export class MemoryBroker implements Broker {
     this.#source.detach();
     this.#sink.detach();
     this.#demand.detach();
+    this.#bindings.detach();
+    this.#buffers.detach();
   }
 
   #wake(ms: number, epoch: number, callback: () => void): void {

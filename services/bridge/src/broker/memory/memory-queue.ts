@@ -43,13 +43,12 @@ export class MemoryQueue {
 
   /** False: refused, since it is full and rejects. */
   offer(message: Omit<StoredMessage, 'position' | 'redelivered'>): boolean {
-    const { maxLength, overflow } = this.properties;
-    if (maxLength !== undefined && this.ready.length >= maxLength) {
-      if (overflow !== undefined && overflow !== 'drop-head') return false;
-      this.ready.shift();
-    }
+    const { overflow } = this.properties;
+    const drops = overflow === undefined || overflow === 'drop-head';
+    if (!drops && this.#isOver(1, message.body.length)) return false;
     this.ready.push({ ...message, position: this.#positions++, redelivered: false });
     this.dispatch();
+    while (this.ready.length > 0 && this.#isOver(0, 0)) this.ready.shift();
     return true;
   }
 
@@ -108,6 +107,14 @@ export class MemoryQueue {
       }
       consumer.take(message);
     }
+  }
+
+  /** Whether what is ready, and so much more, is beyond a bound. */
+  #isOver(messages: number, bytes: number): boolean {
+    const { maxLength, maxLengthBytes } = this.properties;
+    if (maxLength !== undefined && this.ready.length + messages > maxLength) return true;
+    if (maxLengthBytes === undefined) return false;
+    return this.ready.reduce((sum, message) => sum + message.body.length, bytes) > maxLengthBytes;
   }
 
   #next(): QueueConsumer | undefined {

@@ -1,12 +1,15 @@
 import type { Clock } from '@tombolo/kernel/clock';
+import type { BindingArguments } from '@tombolo/wire/binding';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import type { QueueDemand } from '../port.ts';
+import { MemoryExchanges } from './memory-exchanges.ts';
 import { MemoryQueue, type QueueConsumer, type StoredMessage } from './memory-queue.ts';
 
 /** What a session (an adapter's connection) is told by the server, synchronously. */
 export interface ServerSession {
   queueDeleted(queue: string): void;
   demandChanged(queue: string): void;
+  exchangeChanged(exchange: string): void;
   blocked(reason: string | undefined): void;
   lost(): void;
 }
@@ -42,8 +45,9 @@ export class MemoryServer {
   poison: ((body: Uint8Array) => string | undefined) | undefined;
   readonly queues = new Map<string, MemoryQueue>();
   readonly #sessions = new Set<ServerSession>();
-  /** exchange → key → queues; `#` takes every key. */
-  readonly #bindings = new Map<string, Map<string, Set<string>>>();
+  readonly exchanges = new MemoryExchanges((exchange) => {
+    for (const session of [...this.#sessions]) session.exchangeChanged(exchange);
+  });
   #up = true;
   #master: ServerSession | undefined;
 
@@ -67,10 +71,10 @@ export class MemoryServer {
     return queue;
   }
 
-  bind(exchange: string, key: string, queue: string): void {
-    const keys = this.#bindings.get(exchange) ?? new Map<string, Set<string>>();
-    this.#bindings.set(exchange, keys);
-    keys.set(key, (keys.get(key) ?? new Set()).add(queue));
+  /** Binds a queue, with `headers` as arguments; an exchange that is not there is declared as a topic exchange. */
+  bind(exchange: string, key: string, queue: string, headers: BindingArguments = {}): void {
+    this.exchanges.declare(exchange, { type: 'topic' });
+    this.exchanges.bind(exchange, { kind: 'queue', name: queue }, { routingKey: key, arguments: headers });
   }
 
   /** Publishes as an application would; false when no queue took it. */
@@ -116,6 +120,7 @@ export class MemoryServer {
 
   deleteQueue(name: string): void {
     if (!this.queues.delete(name)) return;
+    this.exchanges.forget({ kind: 'queue', name });
     for (const session of [...this.#sessions]) session.queueDeleted(name);
     this.#demandChanged(name);
   }
@@ -140,9 +145,14 @@ export class MemoryServer {
     this.#up = false;
     this.disconnect();
     for (const [name, queue] of this.queues) {
-      if (queue.properties.durable === false) this.queues.delete(name);
-      else queue.crash(options.forgetAcknowledgements ?? 0);
+      if (queue.properties.durable !== false) {
+        queue.crash(options.forgetAcknowledgements ?? 0);
+        continue;
+      }
+      this.queues.delete(name);
+      this.exchanges.forget({ kind: 'queue', name });
     }
+    this.exchanges.crash();
   }
 
   /** Comes back. */
@@ -172,14 +182,10 @@ export class MemoryServer {
   }
 
   route(message: Omit<StoredMessage, 'position' | 'redelivered'>): 'confirmed' | 'returned' | 'refused' {
-    const names =
-      message.exchange === ''
-        ? [message.routingKey]
-        : [
-            ...(this.#bindings.get(message.exchange)?.get(message.routingKey) ?? []),
-            ...(this.#bindings.get(message.exchange)?.get('#') ?? []),
-          ];
-    const targets = [...new Set(names)].flatMap((name) => this.queues.get(name) ?? []);
+    const names = message.exchange === '' ? [message.routingKey] : this.exchanges.route(message.exchange, message);
+    // RabbitMQ closes the channel (404): an operator's matter, like a missing permission.
+    if (!names) return 'refused';
+    const targets = [...names].flatMap((name) => this.queues.get(name) ?? []);
     if (targets.length === 0) return 'returned';
     return targets.map((queue) => queue.offer(message)).every((taken) => taken) ? 'confirmed' : 'refused';
   }

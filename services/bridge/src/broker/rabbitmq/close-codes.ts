@@ -139,6 +139,34 @@ export function queueFault(error: unknown, doing: string, queue: string, address
   }
 }
 
+/** Why the broker refused something about an exchange; `what` names it, e.g. `queue "a" to exchange "b"`. */
+export function exchangeFault(error: unknown, doing: string, what: string, address: string): Fault {
+  const words = brokersWords(error);
+  const fault = (code: FaultCode, text: string) => new Fault(code, text, { cause: error });
+  switch (codeOf(error)) {
+    case replyCode.notFound:
+      if (/no exchange/.test(words)) {
+        return fault(
+          'TOMBOLO_EXCHANGE_ABSENT',
+          `${doing} ${what} at ${address} failed: there is no such exchange. Declare it, or wait for its application to.`,
+        );
+      }
+      return fault('TOMBOLO_QUEUE_ABSENT', `${doing} ${what} at ${address} failed: there is no such queue.`);
+    case replyCode.accessRefused:
+      return fault(
+        'TOMBOLO_NO_PERMISSION',
+        `${doing} ${what} at ${address} is not permitted: ${words}. Binding needs to write the queue and to read the exchange (rabbitmqctl set_permissions).`,
+      );
+    case undefined:
+      return fault(
+        'TOMBOLO_CHANNEL_CLOSED',
+        `${doing} ${what} at ${address} was interrupted: its channel closed. It can be tried again.`,
+      );
+    default:
+      return fault('TOMBOLO_QUEUE_REFUSED', `${doing} ${what} at ${address} failed: ${words}.`);
+  }
+}
+
 /** What a publish channel's close says of the message that caused it. */
 export function publishFailure(error: unknown): { readonly outcome: 'poison' | 'refused'; readonly detail: string } {
   const code = codeOf(error);

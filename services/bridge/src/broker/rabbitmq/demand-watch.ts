@@ -1,15 +1,16 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import type { DemandListener, DemandWatch } from '../port.ts';
-import type { RabbitBrokerConfig, RabbitUri, Surroundings } from './config.ts';
+import type { RabbitUri, Surroundings } from './config.ts';
 import { ConsumerTable, type DemandChange } from './consumer-table.ts';
 import { parseErlangArguments } from './erlang-args.ts';
-import { EventFeed } from './event-feed.ts';
-import { Management } from './management.ts';
+import type { EventFeed } from './event-feed.ts';
+import type { Management } from './management.ts';
 import { PassiveWatch } from './passive-watch.ts';
 import type { Prober } from './probe.ts';
 import { queueProperties } from './queue-properties.ts';
 
+const keys = ['consumer.*', 'queue.*', 'channel.closed', 'connection.closed'];
 /** With events a snapshot only corrects; without them it is all there is. */
 const reconcileMs = 30_000;
 const pollMs = 1_000;
@@ -31,7 +32,6 @@ export class RabbitDemandWatch implements DemandWatch {
   readonly #surroundings: Surroundings;
   readonly #table = new ConsumerTable();
   readonly #management: Management | undefined;
-  readonly #events: EventFeed | undefined;
   readonly #passive: PassiveWatch;
   #vhost = '/';
   #listener: DemandListener | undefined;
@@ -46,19 +46,17 @@ export class RabbitDemandWatch implements DemandWatch {
   #due: { readonly at: number; readonly cancel: () => void } | undefined;
 
   constructor(
-    config: RabbitBrokerConfig,
+    views: { readonly management: Management | undefined; readonly events: EventFeed | undefined },
     surroundings: Surroundings,
     prober: Prober,
     ownConsumers: (queue: string) => number,
   ) {
     this.#surroundings = surroundings;
-    if (config.management && config.management.uris.length > 0) this.#management = new Management(config.management);
-    if (config.events) {
-      this.#events = new EventFeed(config, config.events.vhost, surroundings, {
-        event: (name, headers) => this.#event(name, headers),
-        flowing: (flowing) => this.#flows(flowing),
-      });
-    }
+    this.#management = views.management;
+    views.events?.listen(keys, {
+      event: (name, headers) => this.#event(name, headers),
+      flowing: (flowing) => this.#flows(flowing),
+    });
     this.#passive = new PassiveWatch(surroundings, prober, ownConsumers, {
       changed: (changes) => this.#tell(changes),
       visible: (visible) => this.#sees(visible),
@@ -75,7 +73,6 @@ export class RabbitDemandWatch implements DemandWatch {
   attach(uri: RabbitUri): void {
     this.#attached = true;
     this.#vhost = uri.vhost;
-    this.#events?.start(uri);
     this.#catchUp();
     if (!this.#management) this.#passive.start();
   }
@@ -85,16 +82,10 @@ export class RabbitDemandWatch implements DemandWatch {
     this.#attached = false;
     this.#flowing = false;
     this.#table.distrustEvents();
-    void this.#events?.stop();
     this.#passive.stop();
     this.#due?.cancel();
     this.#due = undefined;
     this.#sees(false);
-  }
-
-  async close(): Promise<void> {
-    this.detach();
-    await Promise.all([this.#events?.stop(), this.#management?.close()]);
   }
 
   watch(names: Names, listener: DemandListener): void {

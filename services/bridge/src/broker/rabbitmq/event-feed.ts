@@ -1,12 +1,12 @@
 import type { BackoffPolicy } from '@tombolo/kernel/backoff';
 import { backoffDelay } from '@tombolo/kernel/backoff';
 import { messageOf } from '@tombolo/kernel/fault';
+import type { Channel } from 'amqplib';
 import { brokersWords, codeOf, replyCode } from './close-codes.ts';
 import type { RabbitBrokerConfig, RabbitUri, Surroundings } from './config.ts';
 import { Connection } from './connection.ts';
 
 const exchange = 'amq.rabbitmq.event';
-const keys = ['consumer.*', 'queue.*', 'channel.closed', 'connection.closed'];
 /** Events that nobody reads in time are dropped; the next snapshot makes up for them. */
 const maxLength = 4_000;
 const backoff: BackoffPolicy = { baseMs: 500, capMs: 30_000 };
@@ -27,17 +27,35 @@ export class EventFeed {
   readonly #config: RabbitBrokerConfig;
   readonly #surroundings: Surroundings;
   readonly #vhost: string;
-  readonly #listener: EventListener;
+  readonly #listeners: { readonly keys: readonly string[]; readonly listener: EventListener }[] = [];
   #epoch = 0;
   #attempt = 0;
   #connection: Connection | undefined;
+  /** While events flow. */
+  #channel: Channel | undefined;
   #cancelWake: () => void = () => {};
 
-  constructor(config: RabbitBrokerConfig, vhost: string, surroundings: Surroundings, listener: EventListener) {
+  constructor(config: RabbitBrokerConfig, vhost: string, surroundings: Surroundings) {
     this.#config = config;
     this.#vhost = vhost;
     this.#surroundings = surroundings;
-    this.#listener = listener;
+  }
+
+  /**
+   * Tells the listener of the events with these names, from now on; the broker is asked for no others.
+   * @param keys names like `queue.deleted`, or all of a kind: `queue.*`
+   */
+  listen(keys: readonly string[], listener: EventListener): void {
+    this.#listeners.push({ keys, listener });
+    const channel = this.#channel;
+    if (!channel) return;
+    this.#bind(channel, keys).then(
+      () => {
+        if (this.#channel === channel) listener.flowing(true);
+      },
+      // The channel has closed: opening it again binds these keys, too.
+      () => {},
+    );
   }
 
   /** Begins to listen at the node of this address, and goes on trying until `stop`. */
@@ -51,6 +69,7 @@ export class EventFeed {
     this.#cancelWake();
     const connection = this.#connection;
     this.#connection = undefined;
+    this.#channel = undefined;
     await connection?.close();
   }
 
@@ -60,7 +79,8 @@ export class EventFeed {
       this.#epoch++;
       void this.#connection?.close();
       this.#connection = undefined;
-      this.#listener.flowing(false);
+      this.#channel = undefined;
+      this.#tellFlowing(false);
       const { clock, random, log } = this.#surroundings;
       const delay = waitMs ?? backoffDelay(backoff, this.#attempt++, random());
       log[waitMs === undefined ? 'warn' : 'info'](
@@ -88,28 +108,56 @@ export class EventFeed {
       const channel = await connection.channel((error) => {
         if (error !== undefined) ended(brokersWords(error), absentMs);
       });
-      const queue = `tombolo.events.${this.#config.instance}`;
+      const queue = this.#queue;
       await channel.assertQueue(queue, {
         exclusive: true,
         durable: false,
         arguments: { 'x-queue-type': 'classic', 'x-max-length': maxLength },
       });
-      for (const key of keys) await channel.bindQueue(queue, exchange, key);
+      const bound = this.#listeners.length;
+      await this.#bind(
+        channel,
+        this.#listeners.flatMap(({ keys }) => keys),
+      );
       await channel.consume(
         queue,
         (message) => {
           if (!message) ended('the event queue was deleted', undefined);
-          else if (epoch === this.#epoch)
-            this.#listener.event(message.fields.routingKey, message.properties.headers ?? {});
+          else if (epoch === this.#epoch) this.#tell(message.fields.routingKey, message.properties.headers ?? {});
         },
         { noAck: true, consumerTag: `tombolo.${this.#config.cluster}.events` },
       );
       if (epoch !== this.#epoch) return;
       this.#attempt = 0;
-      this.#listener.flowing(true);
+      this.#channel = channel;
+      // Whoever began to listen meanwhile.
+      await this.#bind(
+        channel,
+        this.#listeners.slice(bound).flatMap(({ keys }) => keys),
+      );
+      if (epoch === this.#epoch) this.#tellFlowing(true);
     } catch (error) {
       const absent = codeOf(error) === replyCode.notFound || codeOf(error) === replyCode.accessRefused;
       ended(brokersWords(error), absent ? absentMs : undefined);
+    }
+  }
+
+  get #queue(): string {
+    return `tombolo.events.${this.#config.instance}`;
+  }
+
+  async #bind(channel: Channel, keys: readonly string[]): Promise<void> {
+    for (const key of keys) await channel.bindQueue(this.#queue, exchange, key);
+  }
+
+  #tellFlowing(flowing: boolean): void {
+    for (const { listener } of this.#listeners) listener.flowing(flowing);
+  }
+
+  #tell(name: string, headers: Readonly<Record<string, unknown>>): void {
+    const all = `${name.slice(0, name.indexOf('.'))}.*`;
+    for (const { keys, listener } of this.#listeners) {
+      if (keys.includes(name) || keys.includes(all)) listener.event(name, headers);
     }
   }
 }

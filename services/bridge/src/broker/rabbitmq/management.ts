@@ -1,6 +1,9 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import { Agent, request } from 'undici';
+import type { BufferBinding, ExchangeProperties } from '../port.ts';
+import { argumentsFromJson } from './binding-arguments.ts';
+import type { BindingFact, ExchangeFact } from './binding-table.ts';
 import type { ManagementConfig } from './config.ts';
 import type { ConsumerFact, QueueFact } from './consumer-table.ts';
 import { type QueueDescription, queueProperties } from './queue-properties.ts';
@@ -8,6 +11,8 @@ import { type QueueDescription, queueProperties } from './queue-properties.ts';
 const queueColumns = 'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition';
 const consumerColumns =
   'queue.name,consumer_tag,arguments,prefetch_count,ack_required,active,activity_status,channel_details.name';
+const exchangeColumns = 'name,type,durable,auto_delete,internal';
+const bindingColumns = 'source,destination,destination_type,routing_key,arguments';
 const timeoutMs = 10_000;
 
 /** RabbitMQ's management API, as far as it is read. Addresses are tried in order, from the last one that answered. */
@@ -66,6 +71,47 @@ export class Management {
     const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}?columns=${queueColumns}`;
     const found = await this.#get(path);
     return found === undefined ? undefined : queueProperties(found as QueueDescription);
+  }
+
+  /** All exchanges of the virtual host but the default one. Rejects with a Fault. */
+  async exchanges(vhost: string): Promise<ExchangeFact[]> {
+    const list = await this.#get(
+      `/api/exchanges/${encodeURIComponent(vhost)}?disable_stats=true&columns=${exchangeColumns}`,
+    );
+    return listOf(list).flatMap((each) => {
+      const name = each['name'];
+      return typeof name === 'string' && name !== '' ? [{ name, properties: exchangeProperties(each) }] : [];
+    });
+  }
+
+  /** One exchange's properties; undefined: there is none. Rejects with a Fault. */
+  async exchange(vhost: string, name: string): Promise<ExchangeProperties | undefined> {
+    const path = `/api/exchanges/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}`;
+    const found = await this.#get(`${path}?disable_stats=true&columns=${exchangeColumns}`);
+    return found === undefined ? undefined : exchangeProperties(found as Record<string, unknown>);
+  }
+
+  /** All bindings of the virtual host's exchanges but the default one's. These are no statistics: they are of now. Rejects with a Fault. */
+  async bindings(vhost: string): Promise<BindingFact[]> {
+    const list = await this.#get(`/api/bindings/${encodeURIComponent(vhost)}?columns=${bindingColumns}`);
+    return listOf(list).flatMap((each) => bindingFact(each) ?? []);
+  }
+
+  /** The bindings of one queue; undefined: no such queue. Rejects with a Fault. */
+  async bindingsOf(vhost: string, queue: string): Promise<BufferBinding[] | undefined> {
+    const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(queue)}/bindings`;
+    const list = await this.#get(`${path}?columns=${bindingColumns}`);
+    if (list === undefined) return undefined;
+    return listOf(list).flatMap((each) => {
+      const fact = bindingFact(each);
+      return fact ? [{ exchange: fact.source, binding: fact.binding }] : [];
+    });
+  }
+
+  /** The names of all queues of the virtual host. Rejects with a Fault. */
+  async queueNames(vhost: string): Promise<string[]> {
+    const list = await this.#get(`/api/queues/${encodeURIComponent(vhost)}?disable_stats=true&columns=name`);
+    return listOf(list).flatMap((each) => (typeof each['name'] === 'string' ? [each['name']] : []));
   }
 
   /** Ends its connections; a later request opens new ones. */
@@ -143,4 +189,26 @@ export class Management {
 
 function listOf(answer: unknown): Record<string, unknown>[] {
   return Array.isArray(answer) ? (answer as Record<string, unknown>[]) : [];
+}
+
+/** An exchange as the API, or an `exchange.created` event, describes it. */
+export function exchangeProperties(description: Readonly<Record<string, unknown>>): ExchangeProperties {
+  return {
+    type: String(description['type'] ?? ''),
+    durable: description['durable'] === true,
+    autoDelete: description['auto_delete'] === true,
+    internal: description['internal'] === true,
+  };
+}
+
+function bindingFact(each: Record<string, unknown>): BindingFact | undefined {
+  const { source, destination, destination_type: kind, routing_key: routingKey } = each;
+  // Every queue is bound to the default exchange.
+  if (typeof source !== 'string' || source === '' || typeof destination !== 'string') return undefined;
+  return {
+    source,
+    destination,
+    destinationKind: kind === 'exchange' ? 'exchange' : 'queue',
+    binding: { routingKey: String(routingKey ?? ''), arguments: argumentsFromJson(each['arguments']) },
+  };
 }

@@ -1,5 +1,15 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
-import type { Broker, BrokerListener, BrokerState, DemandWatch, Sink, Source } from '../port.ts';
+import type {
+  BindingWatch,
+  Broker,
+  BrokerListener,
+  BrokerState,
+  DemandWatch,
+  Sink,
+  Source,
+  TopicBuffers,
+} from '../port.ts';
+import { RabbitBindingWatch } from './binding-watch.ts';
 import { brokersWords, codeOf, queueFault, replyCode } from './close-codes.ts';
 import { nameOf, type RabbitBrokerConfig, type RabbitUri, type Surroundings } from './config.ts';
 import { Connection } from './connection.ts';
@@ -11,9 +21,12 @@ import {
   stepConnection,
 } from './connection-machine.ts';
 import { RabbitDemandWatch } from './demand-watch.ts';
+import { EventFeed } from './event-feed.ts';
+import { Management } from './management.ts';
 import { Prober } from './probe.ts';
 import { RabbitSink } from './sink.ts';
 import { RabbitSource } from './source.ts';
+import { RabbitTopicBuffers } from './topic-buffers.ts';
 
 interface Pair {
   readonly consuming: Connection;
@@ -33,12 +46,18 @@ export class RabbitBroker implements Broker {
   readonly source: Source;
   readonly sink: Sink;
   readonly demand: DemandWatch;
+  readonly bindings: BindingWatch;
+  readonly buffers: TopicBuffers;
   readonly #config: RabbitBrokerConfig;
   readonly #listener: BrokerListener;
   readonly #surroundings: Surroundings;
   readonly #source: RabbitSource;
   readonly #sink: RabbitSink;
   readonly #demand: RabbitDemandWatch;
+  readonly #bindings: RabbitBindingWatch;
+  readonly #buffers: RabbitTopicBuffers;
+  readonly #management: Management | undefined;
+  readonly #events: EventFeed | undefined;
   readonly #prober = new Prober();
   #state: ConnectionState = { is: 'stopped', epoch: 0 };
   #pair: Pair | undefined;
@@ -52,14 +71,21 @@ export class RabbitBroker implements Broker {
     this.#config = config;
     this.#listener = listener;
     this.#surroundings = surroundings;
-    this.#demand = new RabbitDemandWatch(config, surroundings, this.#prober, (queue) =>
+    if (config.management && config.management.uris.length > 0) this.#management = new Management(config.management);
+    if (config.events) this.#events = new EventFeed(config, config.events.vhost, surroundings);
+    const views = { management: this.#management, events: this.#events };
+    this.#demand = new RabbitDemandWatch(views, surroundings, this.#prober, (queue) =>
       this.#source.ownConsumers(queue),
     );
+    this.#bindings = new RabbitBindingWatch(views, surroundings);
+    this.#buffers = new RabbitTopicBuffers(this.#management);
     this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.propertiesOf(queue));
     this.#sink = new RabbitSink(surroundings, this.#prober);
     this.source = this.#source;
     this.sink = this.#sink;
     this.demand = this.#demand;
+    this.bindings = this.#bindings;
+    this.buffers = this.#buffers;
   }
 
   start(): void {
@@ -72,7 +98,7 @@ export class RabbitBroker implements Broker {
       await Promise.race([this.#source.drained(), deadline]);
     }
     this.#feed({ was: 'stopped' });
-    await this.#demand.close();
+    await Promise.all([this.#events?.stop(), this.#management?.close()]);
     await this.#closing;
   }
 
@@ -193,7 +219,11 @@ export class RabbitBroker implements Broker {
   #connected(): void {
     if (!this.#pair) return;
     this.#prober.attach(this.#pair.consuming);
-    this.#demand.attach(this.#config.uris[this.#state.is === 'claiming' ? this.#state.uri : 0] as RabbitUri);
+    const uri = this.#config.uris[this.#state.is === 'claiming' ? this.#state.uri : 0] as RabbitUri;
+    this.#buffers.attach(this.#pair.consuming, uri.vhost);
+    this.#demand.attach(uri);
+    this.#bindings.attach(uri);
+    this.#events?.start(uri);
   }
 
   #mastered(): void {
@@ -205,6 +235,9 @@ export class RabbitBroker implements Broker {
   #detach(): void {
     this.#source.detach();
     this.#demand.detach();
+    this.#bindings.detach();
+    this.#buffers.detach();
+    void this.#events?.stop();
     this.#prober.detach();
     // Closing tells its channels first: what was written is `unknown`, before the rest is refused.
     this.#close();
