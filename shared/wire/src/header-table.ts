@@ -29,7 +29,7 @@ export function walk(table: Uint8Array, start: number, end: number, visit: Field
 export type FieldVisitor = (name: number, type: number, end: number) => void;
 
 /** The offset behind the value whose type is at `at`. */
-function valueEnd(table: Uint8Array, at: number, end: number): number {
+export function valueEnd(table: Uint8Array, at: number, end: number): number {
   const next = at + 1 + valueLength(table, at, end);
   return next <= end ? next : malformed('a header is cut off');
 }

@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { Envelope } from './envelope.ts';
 import { pathOf } from './forwarded-properties.ts';
-import { header, isNamed, walk } from './header-table.ts';
+import { header, isNamed, valueEnd, walk } from './header-table.ts';
 import { flags, type PropertyOffsets, scan, u32 } from './properties.ts';
 
 /**
@@ -102,8 +102,7 @@ function digestOf(
     walk(properties, start, listEnd, (name, type, end) => {
       if (brokersHeaders.some((its) => isNamed(properties, name, its))) return;
       const field = Uint8Array.prototype.slice.call(properties, name, end);
-      // Two letters for one type: RabbitMQ reads both and writes the first.
-      if (properties[type] === 0x4c) field[type - name] = 0x6c;
+      asRabbitWrites(field, type - name, end - name, 0);
       fields.push(field);
       headerBytes += field.length;
     });
@@ -125,6 +124,30 @@ function digestOf(
   hmac.update(properties.subarray(listEnd, timeAt));
   if (at.timestamp >= 0) hmac.update(properties.subarray(at.timestamp + 8));
   return hmac.update(body).digest().subarray(0, proofBytes);
+}
+
+const deepest = 32;
+
+/**
+ * Two letters mean an int64: RabbitMQ reads both `l` and `L` and writes `l`, wherever it writes a table anew. What is nested too
+ * deeply or malformed stays as it is.
+ */
+function asRabbitWrites(bytes: Uint8Array, type: number, end: number, depth: number): void {
+  if (bytes[type] === 0x4c) bytes[type] = 0x6c;
+  if ((bytes[type] !== 0x41 && bytes[type] !== 0x46) || depth === deepest) return;
+  try {
+    if (bytes[type] === 0x46) {
+      walk(bytes, type + 5, end, (_name, its, itsEnd) => asRabbitWrites(bytes, its, itsEnd, depth + 1));
+      return;
+    }
+    for (let at = type + 5; at < end; ) {
+      const next = valueEnd(bytes, at, end);
+      asRabbitWrites(bytes, at, next, depth + 1);
+      at = next;
+    }
+  } catch {
+    // The broker could not write it anew either.
+  }
 }
 
 /** By the bytes of the name; fields of one name keep their order. */

@@ -2,7 +2,7 @@ import { forwardedProperties, pathOf } from '@tombolo/wire/forwarded-properties'
 import { header } from '@tombolo/wire/header-table';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
 import { describe, expect, it, test } from 'vitest';
-import { encodeProperties, longString, type PlainProperties, strings } from './reference-properties.ts';
+import { encodeProperties, longString, type PlainProperties, sized, strings, table } from './reference-properties.ts';
 
 const keys = proofKeys('acme', 'east', ['secret']);
 const plain: PlainProperties = {
@@ -11,6 +11,7 @@ const plain: PlainProperties = {
     ['trace', 'S', longString('1')],
     ['size', 'L', Buffer.alloc(8, 1)],
     ['b', 't', Buffer.of(1)],
+    ['nested', 'F', nested('L')],
   ],
   deliveryMode: 2,
   correlationId: 'c',
@@ -93,6 +94,7 @@ describe('the proof that a bridge published a message', () => {
       timestamp: 1_800_000_000n,
       headers: [
         ['b', 't', Buffer.of(1)],
+        ['nested', 'F', nested('l')],
         ['size', 'l', Buffer.alloc(8, 1)],
         ['timestamp_in_ms', 'l', Buffer.alloc(8)],
         ['trace', 'S', longString('1')],
@@ -119,6 +121,11 @@ describe('the proof that a bridge published a message', () => {
     expect(provenPath({ ...message, body: Buffer.from('new') }, open)).toBeUndefined();
   });
 });
+
+/** An int64 within an array within a table, under either letter. */
+function nested(letter: 'l' | 'L'): Buffer {
+  return table([['list', 'A', sized(Buffer.concat([Buffer.from(letter), Buffer.alloc(8, 2)]))]]);
+}
 
 /** What an application publishes that copies the headers of a bridged message. */
 function copied(its: PlainProperties, path = ['west']): Buffer {

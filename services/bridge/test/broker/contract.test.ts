@@ -1,5 +1,6 @@
 import { brokerContract } from '@tombolo/testing/broker-contract';
 import { type RabbitNode, rabbitMissing, startRabbit } from '@tombolo/testing/rabbitmq';
+import { topicContract } from '@tombolo/testing/topic-contract';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { openMemoryWorld } from './memory-world.ts';
 import { openRabbitWorld } from './rabbit-world.ts';
@@ -9,6 +10,8 @@ brokerContract({
   open: openMemoryWorld,
   poison: { properties: Buffer.of(0, 0), body: Buffer.from('poison') },
 });
+
+topicContract({ name: 'memory', open: openMemoryWorld });
 
 describe.skipIf(rabbitMissing())('RabbitMQ', () => {
   let node: RabbitNode;
@@ -26,4 +29,6 @@ describe.skipIf(rabbitMissing())('RabbitMQ', () => {
       body: Buffer.from('poison'),
     },
   });
+
+  topicContract({ name: 'a real RabbitMQ', open: () => openRabbitWorld(node) });
 });
