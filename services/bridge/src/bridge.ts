@@ -1,4 +1,5 @@
 import type { Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
+import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
@@ -10,6 +11,9 @@ import { DeadLetters } from './stream/dead-letters.ts';
 import { queueLanding } from './stream/landing.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
+import { SeenExchanges } from './topic/seen-exchanges.ts';
+import { TopicSink } from './topic/topic-sink.ts';
+import { TopicSource } from './topic/topic-source.ts';
 
 /** What a bridge does with its links. */
 export type BridgeLinks = Pick<Links, 'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'views' | 'counters'>;
@@ -31,6 +35,8 @@ export interface BridgeOptions extends BridgeParts {
 interface Mastership {
   readonly incarnation: number;
   readonly router: Router;
+  readonly topicSink: TopicSink;
+  readonly topicSource: TopicSource;
   readonly source: SourceHalf;
   readonly sink: SinkHalf;
 }
@@ -53,6 +59,7 @@ export class Bridge implements HostedBridge {
   /** What the broker has, as far as it was told: it is watched before this bridge is the master. */
   readonly #demands = new Map<string, QueueDemand>();
   readonly #queues = new Map<string, QueueProperties>();
+  readonly #exchanges = new SeenExchanges();
   #visible = false;
   #linked = new Set<string>();
   readonly #refusals = new Map<string, number>();
@@ -116,6 +123,7 @@ export class Bridge implements HostedBridge {
         },
       },
     );
+    this.#broker.bindings.watch((exchange) => this.#agreement.concernsExchange(exchange), this.#exchanges);
     this.#broker.start();
     this.#digestLater();
   }
@@ -135,6 +143,13 @@ export class Bridge implements HostedBridge {
     this.#permissionsChanged();
   }
 
+  async cleanup(
+    peer: string,
+    dryRun: boolean,
+  ): Promise<readonly { readonly queue: string; readonly messages: number }[]> {
+    return (await this.#mastership?.topicSource.cleanup(peer, dryRun)) ?? [];
+  }
+
   // ---- the broker ----------------------------------------------------------------------------------------------------------
 
   #brokerChanged(state: BrokerState): void {
@@ -144,6 +159,7 @@ export class Bridge implements HostedBridge {
         if (!this.#mastership) this.#becomeMaster();
         this.#mastership?.sink.brokerUp(this.#blocked === undefined);
         this.#mastership?.source.brokerUp(true);
+        this.#mastership?.topicSource.brokerUp(true);
         break;
       case 'standby':
         this.#resign(`another bridge is master: ${state.reason}`);
@@ -152,6 +168,7 @@ export class Bridge implements HostedBridge {
       case 'connecting':
         this.#mastership?.sink.brokerUp(false);
         this.#mastership?.source.brokerUp(false);
+        this.#mastership?.topicSource.brokerUp(false);
         break;
       default:
         throw new Error(`unexpected ${state satisfies never}`);
@@ -187,14 +204,19 @@ export class Bridge implements HostedBridge {
       inFlightBytes,
       relayed: (neighbour, messages) => metrics.transit(neighbour, messages),
       listener: {
-        routeChanged: (route) => source.routeChanged(route),
+        routeChanged: (route) => {
+          source.routeChanged(route);
+          topicSource.routeChanged(route);
+        },
         reachChanged: (peer) => {
           sink.reachable(peer, router.hop(peer) !== undefined);
           source.reachChanged(peer);
         },
         received: (via, frame, consumed) => {
           if (isForSink(frame)) return sink.frame(via, frame, consumed);
-          source.frame(frame);
+          if (frame.kind === 'bindings-request') topicSink.requested(frame);
+          else if (frame.kind === 'bindings') topicSource.answered(frame);
+          else source.frame(frame);
           consumed();
         },
         writable: (neighbour) => source.writable(neighbour),
@@ -212,9 +234,35 @@ export class Bridge implements HostedBridge {
       inFlightBytes,
     };
     const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics, log);
-    const sink = new SinkHalf({ ...half, landing: () => queueLanding });
-    const source = new SourceHalf({ ...half, deadLetters, ended: () => {} });
-    this.#mastership = { incarnation, router, sink, source };
+    const keys = proofKeys(topology.network, cluster, settings.secrets);
+    const topicSink = new TopicSink({
+      cluster,
+      incarnation,
+      router,
+      clock,
+      proven: (message) => withProof(message, keys),
+      unroutable: (exchange, messages) => metrics.unroutable(exchange, messages),
+    });
+    const sink = new SinkHalf({ ...half, landing: (kind) => (kind === 'topic' ? topicSink : queueLanding) });
+    const source: SourceHalf = new SourceHalf({
+      ...half,
+      deadLetters,
+      ended: (peer, destination) => topicSource.ended(peer, destination),
+      screen: (peer, destination, delivery) => topicSource.screen(peer, destination, delivery),
+    });
+    const seen = this.#exchanges;
+    const topicSource = new TopicSource({
+      ...{ cluster, agreement: this.#agreement, router, broker: this.#broker, source, seen, clock, log },
+      bridged: (delivery) => provenPath(delivery, keys) !== undefined,
+    });
+    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source };
+    seen.watchedBy({
+      exchangeChanged: (exchange, now) => {
+        topicSink.exchangeChanged(exchange, now);
+        topicSource.exchangeChanged(exchange);
+      },
+      bindingsVisible: (visible) => topicSink.bindingsVisible(visible),
+    });
     for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
     for (const demand of this.#demands.values()) {
       sink.demand(demand);
@@ -229,12 +277,19 @@ export class Bridge implements HostedBridge {
     const mastership = this.#mastership;
     if (!mastership) return;
     this.#mastership = undefined;
-    mastership.source.close();
-    mastership.sink.close();
-    mastership.router.close();
+    this.#dismiss(mastership);
     this.#linked.clear();
     this.#options.log.warn({ reason }, 'no longer master');
     this.#links.roleChanged();
+  }
+
+  #dismiss({ router, sink, source, topicSink, topicSource }: Mastership): void {
+    this.#exchanges.watchedBy(undefined);
+    topicSource.close();
+    topicSink.close();
+    source.close();
+    sink.close();
+    router.close();
   }
 
   /** A peer has seen a later incarnation of this cluster than ours: a clock went back. Ours must be higher. */
@@ -309,9 +364,7 @@ export class Bridge implements HostedBridge {
     const mastership = this.#mastership;
     if (mastership) {
       await Promise.all([mastership.sink.drain(deadline), mastership.source.drain(deadline)]);
-      mastership.source.close();
-      mastership.sink.close();
-      mastership.router.close();
+      this.#dismiss(mastership);
     }
     this.#mastership = undefined;
     this.#cancelDigest();
@@ -339,6 +392,7 @@ export class Bridge implements HostedBridge {
       links: this.#links.views(),
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
+      topicBuffers: mastership ? mastership.topicSource.views() : [],
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };

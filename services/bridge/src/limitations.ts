@@ -16,17 +16,15 @@ export function limitations({ clusters, connectors }: Topology, cluster: string)
     found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
   }
   for (const connector of connectors) {
-    const { name, from, to, networkTTL, conduitSubscriptions, dynamicallyIncluded, staticallyIncluded } = connector;
+    const { name, from, to, conduitSubscriptions, dynamicallyIncluded, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;
     const included = [...dynamicallyIncluded, ...staticallyIncluded];
-    if (included.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
-      found.push(`connector ${name}: topics and exchanges are not bridged yet, its queues are`);
+    if (staticallyIncluded.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
+      found.push(`connector ${name}: topics and exchanges are bridged on demand only, not statically`);
     }
     if (included.some(({ rateLimit }) => rateLimit !== undefined)) {
       found.push(`connector ${name}: rateLimit is not obeyed yet`);
     }
-    if (networkTTL > 1)
-      found.push(`connector ${name}: networkTTL ${networkTTL} is taken as 1, messages cross one connector`);
     if (!conduitSubscriptions) found.push(`connector ${name}: conduitSubscriptions: false is taken as true`);
   }
   return found;

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
+import { cleanupCommand } from './cleanup.ts';
+import { pauseCommands } from './pause.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
 import { statusCommand } from './status.ts';
@@ -19,7 +21,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .showHelpAfterError('Run it with --help for what it takes.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [runCommand, validateCommand, schemaCommand, statusCommand]) add(program);
+  for (const add of [runCommand, validateCommand, schemaCommand, statusCommand, pauseCommands, cleanupCommand])
+    add(program);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (thrown) {

@@ -31,6 +31,8 @@ const codes: { readonly [K in Frame['kind']]: number } = {
   forget: 10,
   unreachable: 11,
   relayed: 12,
+  'bindings-request': 13,
+  bindings: 14,
   open: 16,
   resume: 17,
   refuse: 18,

@@ -26,7 +26,8 @@ function pathIn(field: HeaderField | undefined): string[] | undefined {
 /**
  * The properties with which a message is published at the sink, made at the source:
  *
- * - `path` is appended to the path that the message has already come (`x-tombolo-path`, always the last header);
+ * - `path` is appended to the path that the message has already come (`x-tombolo-path`, always the last header), or, when it is not
+ *   `onward`, takes the place of what an application copied;
  * - `user-id` becomes the header `x-tombolo-user-id`: the sink's broker would refuse a message of another user than the bridge's;
  * - the header `CC` becomes `x-tombolo-cc`: the sink's broker would route by it once more;
  * - what a client wrote under these two names is dropped.
@@ -36,7 +37,7 @@ function pathIn(field: HeaderField | undefined): string[] | undefined {
  */
 export function forwardedProperties(
   properties: Uint8Array,
-  { path }: { readonly path: readonly string[] },
+  { path, onward = true }: { readonly path: readonly string[]; readonly onward?: boolean },
 ): Uint8Array {
   const offsets = scan(properties);
   const at = offsets.headersAt;
@@ -61,7 +62,7 @@ export function forwardedProperties(
     }
   });
 
-  const travelled = pathIn(first);
+  const travelled = onward ? pathIn(first) : undefined;
   const entry = pathEntry(travelled ? [...travelled, ...path] : path);
   const user = offsets.userId;
   const userLength = user < 0 ? 0 : properties[user]!;

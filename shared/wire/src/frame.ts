@@ -273,8 +273,46 @@ export interface ForgetFrame extends Relayable {
   readonly destination: Destination;
 }
 
+// ---- topics: between a source's bridge and the sink's whose bindings it captures for ----------------------------------
+
+/** Source → sink. Asks for the bindings of an exchange at the sink, or for what happened to them since `held`. Always answered. */
+export interface BindingsRequestFrame extends Relayable {
+  readonly kind: 'bindings-request';
+  readonly source: string;
+  readonly sink: string;
+  readonly exchange: string;
+  /** The version that the source has; version 0 of incarnation 0: none. */
+  readonly incarnation: number;
+  readonly version: number;
+}
+
+/** Flat on purpose: bindings travel as their text. */
+export type BindingUpdate =
+  /** What happened after version `from`: `+` or `-` and the binding's text, each makes the next version. */
+  | { readonly is: 'ops'; readonly incarnation: number; readonly from: number; readonly ops: readonly string[] }
+  /** One of `parts` parts of the whole set at this version. */
+  | {
+      readonly is: 'full';
+      readonly incarnation: number;
+      readonly version: number;
+      readonly part: number;
+      readonly parts: number;
+      readonly bindings: readonly string[];
+    };
+
+/** Sink → source. Several may answer one request. */
+export interface BindingsFrame extends Relayable {
+  readonly kind: 'bindings';
+  readonly source: string;
+  readonly sink: string;
+  readonly exchange: string;
+  readonly update: BindingUpdate;
+}
+
+export type TopicFrame = BindingsRequestFrame | BindingsFrame;
+
 /** Between the two ends of a stream, or of an in-doubt exchange: to be relayed when it is for another cluster. */
-export type RelayableFrame = InDoubtFrame | StreamControlFrame | MessagesFrame;
+export type RelayableFrame = InDoubtFrame | TopicFrame | StreamControlFrame | MessagesFrame;
 export type InDoubtFrame = CollectFrame | CollectedFrame | ForgetFrame;
 export type RoutingFrame =
   | ConnectorsFrame
@@ -295,6 +333,6 @@ export type StreamControlFrame =
   | GapFrame
   | ClosedFrame;
 /** Everything that two bridges say to each other after the handshake. Keepalive and byte grants are the link's own. */
-export type Frame = RoutingFrame | InDoubtFrame | StreamControlFrame | MessagesFrame;
+export type Frame = RoutingFrame | RelayableFrame;
 /** Frames that go ahead of data and need no grant. */
 export type ControlFrame = Exclude<Frame, MessagesFrame>;

@@ -11,7 +11,15 @@ import {
   text,
   whole,
 } from './fields.ts';
-import type { Destination, Frame, MessagesFrame, QueueProperties, StreamAddress, StreamEpoch } from './frame.ts';
+import type {
+  BindingUpdate,
+  Destination,
+  Frame,
+  MessagesFrame,
+  QueueProperties,
+  StreamAddress,
+  StreamEpoch,
+} from './frame.ts';
 import { limits } from './limits.ts';
 
 /** All frames but the one with messages, whose records `message-records.ts` reads. */
@@ -77,6 +85,13 @@ export const headReaders: Readers = {
     return { kind: 'collected', ...collectionKey(head), complete: flag(head, 'complete'), items };
   },
   forget: (head) => ({ kind: 'forget', ...collectionKey(head), destination: destination(head, 'destination') }),
+  'bindings-request': (head) => ({
+    kind: 'bindings-request',
+    ...topicKey(head),
+    incarnation: whole(head, 'incarnation'),
+    version: whole(head, 'version'),
+  }),
+  bindings: (head) => ({ kind: 'bindings', ...topicKey(head), update: bindingUpdate(fields(head, 'update')) }),
   open: (head) => ({
     kind: 'open',
     ...streamKey(head),
@@ -177,6 +192,32 @@ function collectionKey(head: Fields) {
     sink: clusterName(head, 'sink'),
     incarnation: whole(head, 'incarnation'),
     ...hops(head),
+  };
+}
+
+function topicKey(head: Fields) {
+  return {
+    source: clusterName(head, 'source'),
+    sink: clusterName(head, 'sink'),
+    exchange: text(head, 'exchange', 255),
+    ...hops(head),
+  };
+}
+
+function bindingUpdate(item: Fields): BindingUpdate {
+  const incarnation = whole(item, 'incarnation');
+  const { is } = item;
+  const texts = (name: string) => list(item, name, many, (from, at) => text(from, at, limits.headBytes));
+  if (is === 'ops') return { is, incarnation, from: whole(item, 'from'), ops: texts('ops') };
+  if (is !== 'full') return invalid('a binding update is neither ops nor full');
+  const version = whole(item, 'version');
+  return {
+    is,
+    incarnation,
+    version,
+    part: whole(item, 'part'),
+    parts: whole(item, 'parts'),
+    bindings: texts('bindings'),
   };
 }
 

@@ -85,6 +85,36 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
       { maxLength: 4 },
     ),
   }),
+  fc.record({
+    kind: is('bindings-request'),
+    source: name,
+    sink: name,
+    exchange: name,
+    incarnation: whole,
+    version: whole,
+  }),
+  fc.record({
+    kind: is('bindings'),
+    source: name,
+    sink: name,
+    exchange: name,
+    update: fc.oneof(
+      fc.record({
+        is: fc.constant('ops' as const),
+        incarnation: whole,
+        from: whole,
+        ops: fc.array(name, { maxLength: 4 }),
+      }),
+      fc.record({
+        is: fc.constant('full' as const),
+        incarnation: whole,
+        version: whole,
+        part: whole,
+        parts: whole,
+        bindings: fc.array(name, { maxLength: 4 }),
+      }),
+    ),
+  }),
   fc.record({ kind: is('forget'), ...collection, destination }),
   fc.record({
     kind: is('open'),

@@ -15,6 +15,8 @@ export interface Operations {
   /** Takes no more messages for the connector; what is in flight is settled. */
   pause(connector: string): void | Promise<void>;
   resume(connector: string): void | Promise<void>;
+  /** Deletes what was created for a peer, unless it is a dry run; says what that is, and what it holds. */
+  cleanup(peer: string, dryRun: boolean): Promise<readonly { readonly queue: string; readonly messages: number }[]>;
 }
 
 export interface AdminOptions {
@@ -48,6 +50,13 @@ const detailedQuery = {
   properties: { destination: { type: 'array', items: { type: 'string', minLength: 1 }, minItems: 1 } },
 } as const;
 
+const cleanupBody = {
+  type: 'object',
+  required: ['peer'],
+  additionalProperties: false,
+  properties: { peer: { type: 'string', minLength: 1 }, dryRun: { type: 'boolean', default: false } },
+} as const;
+
 /** The API of one bridge: health, metrics, tables and operations. It does not listen yet. */
 export function createAdminServer(options: AdminOptions): FastifyInstance {
   const server = createMetricsServer(options);
@@ -78,11 +87,8 @@ export function createAdminServer(options: AdminOptions): FastifyInstance {
       { preHandler: (request, reply) => guardOperation(options, request, reply) },
       async (request, reply) => {
         const { name } = request.params;
-        const { role, roleReason, cluster, connectors } = redactor.deep(view());
-        if (role !== 'master') {
-          const reason = roleReason ?? 'another bridge of the cluster is master';
-          return refuse(reply, 409, 'not_master', `This bridge is a standby: ${reason}. Ask the master.`);
-        }
+        const { cluster, connectors, ...rest } = redactor.deep(view());
+        if (rest.role !== 'master') return refuseOnStandby(reply, rest);
         const names = connectors.map((connector) => connector.name);
         if (!names.includes(name)) {
           const near = nearest(name, names);
@@ -95,7 +101,28 @@ export function createAdminServer(options: AdminOptions): FastifyInstance {
       },
     );
   }
+  server.post<{ Body: { peer: string; dryRun: boolean } }>(
+    '/api/v1/cleanup',
+    { schema: { body: cleanupBody }, preHandler: (request, reply) => guardOperation(options, request, reply) },
+    async (request, reply) => {
+      const { peer, dryRun } = request.body;
+      const { links, ...rest } = redactor.deep(view());
+      if (rest.role !== 'master') return refuseOnStandby(reply, rest);
+      if (!dryRun && links.some((link) => link.peer === peer && link.up)) {
+        const advice = 'stop its bridge, or take the connector out of the file, first';
+        return refuse(reply, 409, 'peer_linked', `${peer} is linked and may still draw from what would go; ${advice}.`);
+      }
+      const items = await options.operations.cleanup(peer, dryRun);
+      if (!dryRun) options.log.info({ peer, items, from: request.ip }, 'cleaned up');
+      return { items };
+    },
+  );
   return server;
+}
+
+function refuseOnStandby(reply: FastifyReply, { roleReason }: Pick<BridgeView, 'roleReason'>): FastifyReply {
+  const reason = roleReason ?? 'another bridge of the cluster is master';
+  return refuse(reply, 409, 'not_master', `This bridge is a standby: ${reason}. Ask the master.`);
 }
 
 /** Health and metrics alone: nothing that operates, no topology; for addresses that more can reach. */

@@ -19,6 +19,7 @@ export interface BridgeView {
   readonly connectors: readonly ConnectorView[];
   readonly demand: readonly DemandView[];
   readonly streams: readonly StreamView[];
+  readonly topicBuffers: readonly TopicBufferView[];
   /** Warnings of the topology file and what else an operator should know, as sentences. */
   readonly notes: readonly string[];
 }
@@ -74,6 +75,17 @@ export interface DemandView {
   readonly detail: string | undefined;
   /** Connectors by which this demand is told to peers (local demand) or was heard (remote demand). */
   readonly connectors: readonly string[];
+}
+
+/** What waits at this cluster for the subscribers of another, as last looked at. */
+export interface TopicBufferView {
+  readonly sink: string;
+  readonly exchange: string;
+  readonly connector: string;
+  readonly messages: number;
+  /** Undefined where the broker does not tell. */
+  readonly bytes: number | undefined;
+  readonly limitBytes: number;
 }
 
 export interface StreamView {

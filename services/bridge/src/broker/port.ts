@@ -112,6 +112,8 @@ export interface Source {
 /** `ready` and `consumers` as the broker counts them (a bridge's own included); properties as far as they can be known. */
 export interface QueueInspection {
   readonly ready: number;
+  /** Of all its messages, where the broker tells; may be seconds old. */
+  readonly bytes?: number;
   readonly consumers: number;
   readonly properties: QueueProperties;
 }

@@ -1,4 +1,10 @@
-import { type DirectedConnector, directedConnectors, exactQueues, selects } from '@tombolo/topology/filter';
+import {
+  type DirectedConnector,
+  directedConnectors,
+  exactQueues,
+  type Permission,
+  selects,
+} from '@tombolo/topology/filter';
 import type { Connector, Inclusion, Topology } from '@tombolo/topology/topology';
 import type { ConnectorsFrame, Destination } from '@tombolo/wire/frame';
 
@@ -85,6 +91,11 @@ export class Agreement {
     return this.ways.some(({ connector }) => selects(connector, { kind: 'queue', name: queue }).permitted);
   }
 
+  /** True when some connector, either way, means this exchange. */
+  concernsExchange(exchange: string): boolean {
+    return this.ways.some(({ connector }) => means(connector, { kind: 'topic', name: exchange })?.permitted);
+  }
+
   /** Queues that are named without a wildcard. */
   exactQueues(): string[] {
     return [...new Set(this.ways.flatMap(({ connector }) => exactQueues(connector)))];
@@ -107,14 +118,11 @@ export class Agreement {
 
   /** The first connector in file order that means the destination owns it, paused or not. */
   #passage(from: string, to: string, peer: string, destination: Destination): Passage {
-    const { kind, name } = destination;
-    if (kind === 'reply') return replyPassage;
-    const meant =
-      kind === 'queue' ? ({ kind, name } as const) : kind === 'topic' && ({ kind: 'exchange', name } as const);
-    for (const way of meant ? this.ways : []) {
-      if (way.from !== from || way.to !== to || !meant) continue;
-      const permission = selects(way.connector, meant);
-      if (!permission.permitted) continue;
+    if (destination.kind === 'reply') return replyPassage;
+    for (const way of this.ways) {
+      if (way.from !== from || way.to !== to) continue;
+      const permission = means(way.connector, destination);
+      if (!permission?.permitted) continue;
       const { connector } = way;
       if (this.known(peer) && !this.agreed(way)) {
         const detail = `connector ${connector.name} is not in the file of ${peer} yet`;
@@ -152,6 +160,19 @@ function sinksOf(ways: readonly DirectedConnector[], cluster: string): string[] 
     }
   }
   return [...reached].sort();
+}
+
+/** ActiveMQ's topics are, on RabbitMQ, the routing keys of this exchange. */
+export const keyedExchange = 'amq.topic';
+
+/** Whether the filters of a connector let a destination of a stream pass. */
+function means(connector: Connector, { kind, name }: Destination): Permission | undefined {
+  if (kind === 'queue') return selects(connector, { kind, name });
+  if (kind !== 'topic') return undefined;
+  if (name !== keyedExchange) return selects(connector, { kind: 'exchange', name });
+  // Which keys may pass is looked at message by message.
+  const entry = connector.dynamicallyIncluded.find((inclusion) => inclusion.kind === 'topic');
+  return entry && { permitted: true, entry, static: false };
 }
 
 const replySizes = { prefetchSize: 1_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };

@@ -317,8 +317,10 @@ function targetOf(frame: RelayableFrame): string {
       return frame.address.source;
     case 'collect':
     case 'forget':
+    case 'bindings-request':
       return frame.sink;
     case 'collected':
+    case 'bindings':
       return frame.source;
     default:
       throw new Error(`unexpected ${frame satisfies never}`);

@@ -15,6 +15,8 @@ export interface Taken {
   readonly body: Uint8Array;
   /** When the broker handed it over (monotonic ms). */
   readonly at: number;
+  /** It is not to be forwarded: it is done with. */
+  readonly skipped?: boolean;
 }
 
 /** Bytes that a message counts for in every bound of bytes. */

@@ -14,6 +14,7 @@ import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Consumer, Delivery } from '../broker/port.ts';
 import type { Passage } from '../routing/agreement.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
+import { bufferName } from '../topic/buffer-name.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { type Forwardable, Forwarder } from './forwarder.ts';
@@ -68,6 +69,8 @@ export interface SourceHalfOptions extends HalfOptions {
   readonly inFlightBytes: number;
   /** A stream that was opened by `draw` has ended: its queue is gone, or it was released. */
   ended(sink: string, destination: Destination): void;
+  /** Why a message in a topic's buffer is not to be forwarded, as a word for metrics, or undefined. */
+  screen(sink: string, destination: Destination, delivery: Delivery): string | undefined;
 }
 
 /**
@@ -611,11 +614,17 @@ export class SourceHalf {
 
   #taken(flow: Flow, deliveries: readonly Delivery[]): Taken[] {
     const { cluster, router } = this.#options;
-    const path = { path: [cluster, ...router.transits(flow.sink, flow.destination)] };
+    const path = [cluster, ...router.transits(flow.sink, flow.destination)];
     const now = this.#now();
+    const isTopic = flow.destination.kind === 'topic';
     return deliveries.map((delivery) => {
-      const identity = identityOf(delivery);
-      return takenFrom(delivery, identity, forwardedProperties(delivery.properties, path), now);
+      // A path without proof was copied by an application onto a message of its own.
+      const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic });
+      const taken = takenFrom(delivery, identityOf(delivery), properties, now);
+      const reason = isTopic ? this.#options.screen(flow.sink, flow.destination, delivery) : undefined;
+      if (reason === undefined) return taken;
+      this.#options.metrics.notCaptured(flow.connector, flow.destination.name, reason, 1);
+      return { ...taken, skipped: true };
     });
   }
 
@@ -727,8 +736,8 @@ export class SourceHalf {
 }
 
 /** The queue of the own cluster that a stream draws from. */
-function drawnFrom(_sink: string, { name }: Destination): string {
-  return name;
+function drawnFrom(sink: string, { kind, name }: Destination): string {
+  return kind === 'topic' ? bufferName(sink, name) : name;
 }
 
 function forwarderKey(neighbour: string, sink: string): string {
@@ -736,7 +745,7 @@ function forwarderKey(neighbour: string, sink: string): string {
 }
 
 /** Why none of the known ways to a demand can be used. */
-function unroutable({ ways, sink }: Route, outbound: (neighbour: string) => Passage): Unserved {
+export function unroutable({ ways, sink }: Route, outbound: (neighbour: string) => Passage): Unserved {
   for (const neighbour of ways.keys()) {
     const passage = outbound(neighbour);
     if (!passage.open) return { reason: passage.reason, detail: passage.detail };

@@ -285,7 +285,12 @@ export class SourceStream {
     }
     this.#intake.delivered(batch.length);
     const recognised: Taken[] = [];
+    const skipped: DeliveryToken[] = [];
     for (const taken of batch) {
+      if (taken.skipped) {
+        skipped.push(taken.token);
+        continue;
+      }
       if (taken.redelivered) {
         const match = orphans.take(taken.digest, now);
         if (match?.is === 'accepted') {
@@ -305,6 +310,7 @@ export class SourceStream {
         now,
       );
     }
+    if (skipped.length > 0) this.#acknowledge(skipped, now);
     const forwards = this.#phase.is === 'flowing' || (this.#phase.is === 'finishing' && this.#phase.forward);
     if (!forwards || !this.#linked) this.#returned(this.#flight.returnUnsent(), 'withdrawn');
     this.#offer();

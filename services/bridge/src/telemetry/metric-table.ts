@@ -78,6 +78,32 @@ export const metricTable = {
     'destination',
     'reason',
   ),
+  tombolo_messages_unroutable_total: master(
+    'counter',
+    'Topic messages that came for subscribers who were gone by then.',
+    'destination',
+  ),
+  tombolo_topic_buffer_messages: master(
+    'gauge',
+    'Messages that wait in a topic buffer for the subscribers of the peer.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_topic_buffer_bytes: master(
+    'gauge',
+    'Bytes of the messages that wait in a topic buffer, where the broker tells.',
+    'connector',
+    'destination',
+    'peer',
+  ),
+  tombolo_topic_buffer_limit_bytes: master(
+    'gauge',
+    'Bytes beyond which a topic buffer drops its oldest messages.',
+    'connector',
+    'destination',
+    'peer',
+  ),
   tombolo_messages_not_captured_total: master(
     'counter',
     'Topic messages that were deliberately not taken.',

@@ -94,6 +94,11 @@ export class Metrics {
     this.#add('tombolo_messages_not_captured_total', [connector, destination, reason], n);
   }
 
+  /** Topic messages that nothing at this cluster took. */
+  unroutable(destination: string, n: number): void {
+    this.#add('tombolo_messages_unroutable_total', [destination], n);
+  }
+
   /** Copies that were recognised and not published again. */
   suppressed(connector: string, destination: string, n: number): void {
     this.#add('tombolo_duplicates_suppressed_total', [connector, destination], n);
@@ -170,6 +175,7 @@ export class Metrics {
     }
     this.#collectDemand(view);
     this.#collectStreams(view);
+    this.#collectTopicBuffers(view);
   }
 
   /** Everything in Prometheus' text format, as of the latest `collect`. */
@@ -225,6 +231,16 @@ export class Metrics {
     for (const { destination, cluster, consumers, unserved } of view.demand) {
       this.#add('tombolo_demand_consumers', [destination, cluster], consumers);
       if (unserved !== undefined) this.#add('tombolo_demand_unserved', [destination, unserved], consumers);
+    }
+  }
+
+  #collectTopicBuffers(view: BridgeView): void {
+    this.#clear('tombolo_topic_buffer_messages', 'tombolo_topic_buffer_bytes', 'tombolo_topic_buffer_limit_bytes');
+    for (const { connector, exchange, sink, messages, bytes, limitBytes } of view.topicBuffers) {
+      const labels = [connector, exchange, sink];
+      this.#add('tombolo_topic_buffer_messages', labels, messages);
+      if (bytes !== undefined) this.#add('tombolo_topic_buffer_bytes', labels, bytes);
+      this.#add('tombolo_topic_buffer_limit_bytes', labels, limitBytes);
     }
   }
 

@@ -1,4 +1,5 @@
 import { type Binding, bindingText, readBinding } from '@tombolo/wire/binding';
+import type { BindingUpdate } from '@tombolo/wire/frame';
 
 /*
  * The bindings of one exchange at the sink, as the source is told of them. The sink's set has a version that grows by one with
@@ -11,20 +12,6 @@ export interface Held {
   readonly incarnation: number;
   readonly version: number;
 }
-
-/** Flat on purpose: bindings travel as their text. */
-export type BindingUpdate =
-  /** What happened after version `from`: `+` or `-` and the binding's text, each makes the next version. */
-  | { readonly is: 'ops'; readonly incarnation: number; readonly from: number; readonly ops: readonly string[] }
-  /** One of `parts` parts of the whole set at this version. */
-  | {
-      readonly is: 'full';
-      readonly incarnation: number;
-      readonly version: number;
-      readonly part: number;
-      readonly parts: number;
-      readonly bindings: readonly string[];
-    };
 
 const maxOps = 10_000;
 const maxChunkBytes = 64 * 1024;

@@ -1,5 +1,4 @@
 import { messageOf } from '@tombolo/kernel/fault';
-import type { QueueProperties } from '@tombolo/wire/frame';
 import type { DemandListener, DemandWatch } from '../port.ts';
 import type { RabbitUri, Surroundings } from './config.ts';
 import { ConsumerTable, type DemandChange } from './consumer-table.ts';
@@ -8,7 +7,7 @@ import type { EventFeed } from './event-feed.ts';
 import type { Management } from './management.ts';
 import { PassiveWatch } from './passive-watch.ts';
 import type { Prober } from './probe.ts';
-import { queueProperties } from './queue-properties.ts';
+import { type QueueFacts, queueProperties } from './queue-properties.ts';
 
 const keys = ['consumer.*', 'queue.*', 'channel.closed', 'connection.closed'];
 /** With events a snapshot only corrects; without them it is all there is. */
@@ -108,10 +107,10 @@ export class RabbitDemandWatch implements DemandWatch {
   }
 
   /** What the queue is made of, as known, or as the management API says now. Rejects with a Fault. */
-  async propertiesOf(queue: string): Promise<QueueProperties | undefined> {
+  async factsOf(queue: string): Promise<QueueFacts | undefined> {
     const known = this.#table.propertiesOf(queue);
-    if (known?.type !== undefined && known.durable !== undefined) return known;
-    return (await this.#management?.queue(this.#vhost, queue)) ?? known;
+    if (known?.type !== undefined && known.durable !== undefined) return { properties: known };
+    return (await this.#management?.queue(this.#vhost, queue)) ?? (known && { properties: known });
   }
 
   #flows(flowing: boolean): void {

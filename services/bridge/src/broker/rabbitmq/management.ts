@@ -1,12 +1,11 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
-import type { QueueProperties } from '@tombolo/wire/frame';
 import { Agent, request } from 'undici';
 import type { BufferBinding, ExchangeProperties } from '../port.ts';
 import { argumentsFromJson } from './binding-arguments.ts';
 import type { BindingFact, ExchangeFact } from './binding-table.ts';
 import type { ManagementConfig } from './config.ts';
 import type { ConsumerFact, QueueFact } from './consumer-table.ts';
-import { type QueueDescription, queueProperties } from './queue-properties.ts';
+import { type QueueDescription, type QueueFacts, queueProperties } from './queue-properties.ts';
 
 const queueColumns = 'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition';
 const consumerColumns =
@@ -66,11 +65,13 @@ export class Management {
     return facts;
   }
 
-  /** One queue's properties; undefined: there is none. Rejects with a Fault. */
-  async queue(vhost: string, name: string): Promise<QueueProperties | undefined> {
-    const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}?columns=${queueColumns}`;
+  /** One queue's properties, and the bytes that it holds; undefined: there is none. Rejects with a Fault. */
+  async queue(vhost: string, name: string): Promise<QueueFacts | undefined> {
+    const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(name)}?columns=${queueColumns},message_bytes`;
     const found = await this.#get(path);
-    return found === undefined ? undefined : queueProperties(found as QueueDescription);
+    if (found === undefined) return undefined;
+    const { message_bytes: bytes } = found as { message_bytes?: unknown };
+    return { properties: queueProperties(found as QueueDescription), ...(typeof bytes === 'number' && { bytes }) };
   }
 
   /** All exchanges of the virtual host but the default one. Rejects with a Fault. */

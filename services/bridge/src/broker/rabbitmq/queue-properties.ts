@@ -1,5 +1,11 @@
 import type { QueueProperties } from '@tombolo/wire/frame';
 
+/** What the management API tells of a queue; `bytes` are of all its messages, and may be seconds old. */
+export interface QueueFacts {
+  readonly properties: QueueProperties;
+  readonly bytes?: number;
+}
+
 /** A queue as the management API or a `queue.created` event describes it. */
 export interface QueueDescription {
   readonly type?: unknown;

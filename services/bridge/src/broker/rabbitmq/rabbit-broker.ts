@@ -79,7 +79,7 @@ export class RabbitBroker implements Broker {
     );
     this.#bindings = new RabbitBindingWatch(views, surroundings);
     this.#buffers = new RabbitTopicBuffers(this.#management);
-    this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.propertiesOf(queue));
+    this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.factsOf(queue));
     this.#sink = new RabbitSink(surroundings, this.#prober);
     this.source = this.#source;
     this.sink = this.#sink;

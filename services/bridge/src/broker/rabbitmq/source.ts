@@ -5,12 +5,12 @@ import type { RabbitBrokerConfig, Surroundings } from './config.ts';
 import type { Connection } from './connection.ts';
 import { ConsumeChannel, type ConsumerEntry, notConnected } from './consume-channel.ts';
 import type { Prober } from './probe.ts';
-import { declareArguments } from './queue-properties.ts';
+import { declareArguments, type QueueFacts } from './queue-properties.ts';
 
 const maxChannels = 32;
 
 /** Looks up what a queue is made of; undefined when it cannot be known. */
-export type PropertiesLookup = (queue: string) => Promise<QueueProperties | undefined>;
+export type PropertiesLookup = (queue: string) => Promise<QueueFacts | undefined>;
 
 /** The consuming half: a pool of channels on the consuming connection. */
 export class RabbitSource implements Source {
@@ -99,7 +99,8 @@ export class RabbitSource implements Source {
   async inspect(queue: string): Promise<QueueInspection | undefined> {
     const counts = await this.#prober.probe(queue);
     if (!counts) return undefined;
-    return { ...counts, properties: (await this.#properties(queue)) ?? {} };
+    const { properties = {}, bytes } = (await this.#properties(queue)) ?? {};
+    return { ...counts, properties, ...(bytes !== undefined && { bytes }) };
   }
 
   async declare(queue: string, properties: QueueProperties & { readonly messageTtlMs?: number }): Promise<void> {

@@ -18,6 +18,10 @@ function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
     operations: {
       pause: (name) => void done.push(`pause ${name}`),
       resume: (name) => void done.push(`resume ${name}`),
+      cleanup: async (peer, dryRun) => {
+        done.push(`cleanup ${peer}${dryRun ? ' dry' : ''}`);
+        return [{ queue: `tombolo.topic.${peer}.events`, messages: 3 }];
+      },
     },
     redactor,
     log: createLog({ level: 'silent', redactor }),
@@ -167,5 +171,22 @@ describe('the admin server', () => {
       code: 'TOMBOLO_ADDRESS_IN_USE',
       message: expect.stringContaining(`bridge.admin 127.0.0.1:${port} is in use`),
     });
+  });
+
+  it('cleans up for a peer that is away, and refuses while it is linked', async () => {
+    const body = { peer: 'east', dryRun: false };
+    const linked = options(viewOf());
+    const refused = await createAdminServer(linked.all).inject({
+      method: 'POST',
+      url: '/api/v1/cleanup',
+      payload: body,
+    });
+    expect(refused.statusCode).toBe(409);
+    expect(refused.json()).toMatchObject({ error: 'peer_linked' });
+    expect(linked.done).toEqual([]);
+    const away = options(viewOf({ links: [] }));
+    const answer = await createAdminServer(away.all).inject({ method: 'POST', url: '/api/v1/cleanup', payload: body });
+    expect(answer.json()).toEqual({ items: [{ queue: 'tombolo.topic.east.events', messages: 3 }] });
+    expect(away.done).toEqual(['cleanup east']);
   });
 });

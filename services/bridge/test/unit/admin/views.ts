@@ -40,6 +40,7 @@ export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
     ],
     demand: [],
     streams: [],
+    topicBuffers: [],
     notes: [],
     ...changes,
   };
