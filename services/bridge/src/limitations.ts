@@ -16,7 +16,7 @@ export function limitations({ clusters, connectors }: Topology, cluster: string)
     found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
   }
   for (const connector of connectors) {
-    const { name, from, to, conduitSubscriptions, dynamicallyIncluded, staticallyIncluded } = connector;
+    const { name, from, to, dynamicallyIncluded, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;
     const included = [...dynamicallyIncluded, ...staticallyIncluded];
     if (staticallyIncluded.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
@@ -25,7 +25,6 @@ export function limitations({ clusters, connectors }: Topology, cluster: string)
     if (included.some(({ rateLimit }) => rateLimit !== undefined)) {
       found.push(`connector ${name}: rateLimit is not obeyed yet`);
     }
-    if (!conduitSubscriptions) found.push(`connector ${name}: conduitSubscriptions: false is taken as true`);
   }
   return found;
 }

@@ -81,9 +81,16 @@ export interface Source {
    * Consumes with manual acknowledgement and a per-consumer prefetch (never channel-global).
    * @param prefetch at least 1; how many unacknowledged messages the broker may have handed to this consumer
    * @param priority consumer priority, −1 for remote demand, undefined for none
+   * @param turns how many consumers it counts as when the broker gives messages in turn; the prefetch is that of all. An adapter
+   *   whose broker has no such turns takes it as 1
    */
   consume(
-    request: { readonly queue: string; readonly prefetch: number; readonly priority: number | undefined },
+    request: {
+      readonly queue: string;
+      readonly prefetch: number;
+      readonly priority: number | undefined;
+      readonly turns?: number;
+    },
     handler: ConsumerHandler,
   ): Consumer;
   /** Removes the messages from their queue. Runs are merged into multiples per channel; tokens of a dead channel are ignored. */

@@ -11,8 +11,8 @@
 export interface DemandWindow {
   /** What the consumers can hold, in messages; Infinity without prefetch; 0: no able consumer. */
   capacity: number;
-  /** The connector's prefetchSize: the largest window. */
-  readonly largest: number;
+  /** The largest window: the connector's prefetchSize, or, without conduit, as much for each consumer. */
+  largest: number;
   /** Part of the capacity that has not been sent for yet. */
   fill: number;
   window: number;
@@ -29,6 +29,9 @@ export interface DemandWindow {
   /** Ready messages have piled up and the window was halved for it; it is not halved again until they are gone. */
   piledUp: boolean;
 }
+
+/** With `conduitSubscriptions: false` each consumer counts by itself, up to so many. */
+export const MOST_TURNS = 32;
 
 /** A window without demand. `largest` is the connector's prefetchSize. */
 export function emptyWindow(largest: number): DemandWindow {

@@ -24,6 +24,9 @@ export type DestinationEffect =
   | { readonly do: 'stream'; readonly source: string; readonly effect: SinkEffect }
   | { readonly do: 'probe' };
 
+/** Sources that have a standing credit at a time, and for how long when there are more. */
+const STANDING_LARGEST = 32;
+const TURN_MS = 500;
 const PROBE_FIRST_MS = 5;
 const PROBE_LAST_MS = 1_000;
 /** How long messages wait at the sink for their broker to come back before they are the source's again. */
@@ -56,6 +59,7 @@ export class SinkDestination {
     delay: 0,
     confirmed: 0,
   };
+  #turnAt = 0;
   #out: DestinationEffect[] = [];
 
   /** @param largest the connector's prefetchSize */
@@ -76,6 +80,7 @@ export class SinkDestination {
   nextWake(): number {
     let at = this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextWake());
+    if (this.#turning) at = Math.min(at, this.#turnAt);
     if (!this.#shut && this.bytes > 0) at = Math.min(at, this.#downSince + DOWN_MS);
     return at;
   }
@@ -100,6 +105,11 @@ export class SinkDestination {
     setCapacity(this.#window, Number.POSITIVE_INFINITY);
     this.#setMayPublish(now);
     return this.#finish(now);
+  }
+
+  /** The largest window from now on, in messages. */
+  setLargest(largest: number): void {
+    this.#window.largest = largest;
   }
 
   /** What the queue may hold at most (max-length, max-length-bytes); Infinity without. */
@@ -248,6 +258,7 @@ export class SinkDestination {
   }
 
   wake(now: number): DestinationEffect[] {
+    if (now >= this.#turnAt) this.#turnAt = (Math.floor(now / TURN_MS) + 1) * TURN_MS;
     if (now >= this.#downSince + DOWN_MS) this.#shut = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.wake(now));
     return this.#finish(now);
@@ -275,6 +286,11 @@ export class SinkDestination {
     this.#probe.at = Math.min(this.#probe.at, now);
   }
 
+  /** More sources than may have a standing credit at a time. */
+  get #turning(): boolean {
+    return this.#window.capacity > 0 && this.streams.size > STANDING_LARGEST && this.#open().length > STANDING_LARGEST;
+  }
+
   #open(): SinkStream[] {
     return [...this.streams.values()].filter((stream) => stream.open);
   }
@@ -291,40 +307,67 @@ export class SinkDestination {
   }
 
   /**
-   * Shares the allowance among the sources: those that have messages first, and at least one for each as long as there is any.
-   * Small rises are saved up, so that a credit frame serves many messages.
+   * Shares the allowance among the sources: those that have messages first, the nearest of them before the others, and one for
+   * each of the rest as long as there is any. Small rises are saved up, so that a credit frame serves many messages.
    */
   #share(now: number): void {
     const open = this.#open();
     const allowed = this.#static ? this.#staticAllowance() : allowance(this.#window);
     if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining || this.#shut) return;
-    const only = open.length === 1;
-    const share = only ? allowed : Math.max(1, Math.floor(allowed / open.length));
-    // Sources that have messages come first; what an empty one does not need beyond its share is taken back for them.
-    const ordered = only
-      ? open
-      : [...open].sort((a, b) => Number(a.empty) - Number(b.empty) || (a.address.source < b.address.source ? -1 : 1));
+    const { first, rest } = this.#ranked(open, now);
+    const alone = first.length === 1;
+    const share = Math.max(1, Math.floor((allowed - rest.length) / first.length));
     let outstanding = open.reduce((sum, stream) => sum + stream.outstanding, 0);
-    if (!only && outstanding >= allowed && ordered.some((stream) => !stream.empty && stream.outstanding < share)) {
-      for (const stream of ordered) {
-        if (!stream.empty || stream.outstanding <= 1) continue;
+    // What others do not need beyond their one is taken back for those that come first.
+    if (rest.length > 0 && outstanding >= allowed && first.some((stream) => stream.outstanding < share)) {
+      for (const stream of rest) {
+        if (stream.outstanding <= 1) continue;
         outstanding -= stream.outstanding - 1;
         this.#stream(stream.address.source, (of) => [...of.revoke(now), ...of.grant(1, now)]);
       }
     }
-    for (const stream of ordered) {
+    const raise = (stream: SinkStream, most: number): void => {
       const own = stream.outstanding;
-      const free = Math.max(0, allowed - outstanding);
-      const most =
-        only || (!stream.empty && ordered.every((other) => other === stream || other.empty))
-          ? own + free
-          : Math.min(own + free, share);
       const target = Math.max(own, most, 1);
       const rise = target - own;
-      if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) continue;
+      if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) return;
       outstanding += rise;
       this.#stream(stream.address.source, (of) => of.grant(target, now));
+    };
+    const reserved = rest.filter((stream) => stream.outstanding === 0).length;
+    for (const stream of first) {
+      const free = Math.max(0, allowed - outstanding - reserved);
+      raise(stream, alone ? stream.outstanding + free : Math.min(stream.outstanding + free, share));
     }
+    for (const stream of rest) raise(stream, 1);
+  }
+
+  /**
+   * The sources that the window is for, and those that have a standing credit each. When nobody is known to have messages, all
+   * come first. Of many only some stand, in turns.
+   */
+  #ranked(open: readonly SinkStream[], now: number): { first: SinkStream[]; rest: SinkStream[] } {
+    const having = open.filter(({ empty }) => !empty);
+    const nearest = having.reduce((least, { distance }) => Math.min(least, distance), Number.POSITIVE_INFINITY);
+    const first = having.length > 0 ? having.filter(({ distance }) => distance === nearest) : [...open];
+    const standing = open.length <= STANDING_LARGEST ? open : this.#standing(open, now);
+    const byName = (a: SinkStream, b: SinkStream): number => (a.address.source < b.address.source ? -1 : 1);
+    const chosen = having.length > 0 ? first : first.filter((stream) => standing.includes(stream));
+    return {
+      first: chosen.sort(byName),
+      rest: standing.filter((stream) => !chosen.includes(stream)).sort(byName),
+    };
+  }
+
+  /** The sources whose turn it is to have a standing credit; the others' is taken back. */
+  #standing(open: readonly SinkStream[], now: number): SinkStream[] {
+    const turn = Math.floor(now / TURN_MS) * STANDING_LARGEST;
+    const standing = Array.from({ length: STANDING_LARGEST }, (_, i) => open[(turn + i) % open.length]!);
+    for (const stream of open) {
+      if (!standing.includes(stream) && stream.empty && stream.outstanding > 0)
+        this.#stream(stream.address.source, (of) => of.revoke(now));
+    }
+    return standing;
   }
 
   /** Without demand only the queue's own bounds count. */

@@ -14,6 +14,7 @@ import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Publication, Publisher, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
 import { destinationKey } from '../routing/destination-key.ts';
+import { MOST_TURNS } from './credit.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
 import type { Decided, Landing } from './landing.ts';
@@ -119,10 +120,14 @@ export class SinkHalf {
           const sinkhole = this.#sinkholeOf({ kind: 'queue', name: change.queue });
           if (!sinkhole) break;
           if (change.capacity > 0) setRoom(sinkhole.machine, this.#table.get(change.queue)?.properties ?? {});
+          sinkhole.machine.setLargest(this.#largest(sinkhole.machine.destination));
           this.#run(sinkhole, sinkhole.machine.demand(change.capacity, this.#now()));
           break;
         }
         case 'advertise':
+          this.#sinkholes
+            .get(destinationKey({ kind: 'queue', name: change.demand.queue }))
+            ?.machine.setLargest(this.#largest({ kind: 'queue', name: change.demand.queue }));
           this.#options.router.advertise({
             destination: { kind: 'queue', name: change.demand.queue },
             consumers: change.demand.consumers,
@@ -301,15 +306,11 @@ export class SinkHalf {
     const key = destinationKey(destination);
     let sinkhole = this.#sinkholes.get(key);
     if (!sinkhole) {
-      const { agreement, cluster, incarnation } = this.#options;
-      const sizes = agreement.peers.flatMap((peer) => {
-        const passage = agreement.inbound(peer, destination);
-        if (passage.open) return [passage.entry.prefetchSize];
-        return passage.connector ? [passage.connector.prefetchSize] : [];
-      });
-      if (sizes.length === 0) return undefined;
+      const { cluster, incarnation } = this.#options;
+      const largest = this.#largest(destination);
+      if (largest === 0) return undefined;
       sinkhole = {
-        machine: new SinkDestination(cluster, incarnation, destination, Math.max(...sizes)),
+        machine: new SinkDestination(cluster, incarnation, destination, largest),
         publishers: new Map(),
         vias: new Map(),
         static: false,
@@ -320,6 +321,20 @@ export class SinkHalf {
       sinkhole.machine.brokerUp(this.#brokerUp, this.#now());
     }
     return sinkhole;
+  }
+
+  /** The largest window that a connector gives; 0: none means this destination. Without conduit it is for each consumer. */
+  #largest(destination: Destination): number {
+    const { agreement } = this.#options;
+    const consumers = Math.max(1, this.#table.get(destination.name)?.consumers ?? 1);
+    const sizes = agreement.peers.map((peer) => {
+      const passage = agreement.inbound(peer, destination);
+      if (!passage.open) return passage.connector?.prefetchSize ?? 0;
+      return (
+        passage.entry.prefetchSize * (passage.connector.conduitSubscriptions ? 1 : Math.min(MOST_TURNS, consumers))
+      );
+    });
+    return Math.max(0, ...sizes);
   }
 
   #run(sinkhole: Sinkhole, effects: readonly DestinationEffect[]): void {

@@ -68,6 +68,8 @@ export class SinkStream {
   queue: QueueProperties = {};
   /** The source says that nothing waits for this stream. */
   empty = false;
+  /** Bridges between the source and here. */
+  distance = 0;
   #incarnation: number;
   #epoch: Epoch | undefined;
   #dead: Epoch[] = [];
@@ -159,6 +161,7 @@ export class SinkStream {
     this.connector = frame.connector;
     this.queue = frame.queue;
     this.empty = false;
+    this.distance = frame.hops ?? 0;
     if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame, now);
     const epoch = this.#epoch!;
     epoch.attempt = frame.attempt;
@@ -194,6 +197,7 @@ export class SinkStream {
     // What was sent before the newest `open` may have gone back to its queue when notes were compared.
     if (!epoch || frame.attempt !== epoch.attempt) return [];
     this.empty = false;
+    this.distance = frame.hops ?? 0;
     for (const message of frame.messages) this.#receive(epoch, message);
     this.#catchUp(epoch);
     // Data frames keep their order on a link: what is missing now was lost on the way, by a relay or with an older link.

@@ -15,6 +15,7 @@ import type { Broker, Consumer, Delivery } from '../broker/port.ts';
 import type { Passage } from '../routing/agreement.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
 import { bufferName } from '../topic/buffer-name.ts';
+import { MOST_TURNS } from './credit.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { type Forwardable, Forwarder } from './forwarder.ts';
@@ -450,6 +451,7 @@ export class SourceHalf {
         orphans: queue.orphans,
         bytesFree: () => inFlightBytes - this.#bytes,
         barred: () => this.#barred(sink, destination, queue),
+        turns: () => this.#turns(sink, destination),
         sawFresh: () => {
           if (queue.properties.maxPriority) return;
           queue.orphans.firstFresh();
@@ -592,7 +594,7 @@ export class SourceHalf {
   #consume(flow: Flow, generation: number, prefetch: number): void {
     const { broker } = this.#options;
     const consumer = broker.source.consume(
-      { queue: flow.queue.name, prefetch, priority: flow.priority },
+      { queue: flow.queue.name, prefetch, priority: flow.priority, turns: this.#turns(flow.sink, flow.destination) },
       {
         delivered: (deliveries) => {
           this.#run(flow, flow.machine.delivered(generation, this.#taken(flow, deliveries), this.#now()));
@@ -605,6 +607,15 @@ export class SourceHalf {
       },
     );
     flow.consumers.set(generation, consumer);
+  }
+
+  /** With `conduitSubscriptions: false` a sink's share of what several want grows with the number of its consumers. */
+  #turns(sink: string, destination: Destination): number {
+    const { agreement, router } = this.#options;
+    const route = router.table.get(sink, destination);
+    const passage = route?.best && agreement.outbound(route.best.neighbour, destination);
+    if (!route || !passage?.open || passage.connector.conduitSubscriptions) return 1;
+    return Math.max(1, Math.min(MOST_TURNS, route.last.consumers));
   }
 
   /** A channel died: the deliveries of every stream on it are void. */

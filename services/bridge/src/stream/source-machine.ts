@@ -54,6 +54,8 @@ export interface SourceEnvironment {
   bytesFree(): number;
   /** Why the queue must not be consumed at present, or undefined. */
   barred(): string | undefined;
+  /** How many consumers the stream stands for: one, unless each of the sink's is to have a window of its own. */
+  turns(): number;
   /** A message that was never delivered before was seen. */
   sawFresh(): void;
 }
@@ -576,7 +578,7 @@ export class SourceStream {
     const { bytes, meanBytes } = this.#flight;
     if (meanBytes === 0) return FIRST_PREFETCH;
     const free = Math.min(this.settings.prefetchBytes - bytes, this.#environment.bytesFree());
-    return Math.min(this.settings.prefetchSize, Math.floor(free / meanBytes));
+    return Math.min(this.settings.prefetchSize * this.#environment.turns(), Math.floor(free / meanBytes));
   }
 
   #consume(now: number): void {

@@ -164,4 +164,27 @@ describe.skipIf(noNodes())('a network of clusters', () => {
     expect(tally(bodies, 40)).toEqual(exactlyOnce);
     expect((await at.a.ready('q')) + (await at.b.ready('q'))).toBe(0);
   });
+
+  test.each([
+    [true, 'equally by their consumers’ pace, however many they are', 0.3, 0.7],
+    [false, 'by the number of their consumers', 0.7, 0.95],
+  ])('with conduitSubscriptions: %s several sinks share a source %s', async (conduitSubscriptions, _, least, most) => {
+    const options = { conduitSubscriptions, prefetchSize: 50 };
+    const { at } = await network(
+      ['a', 'b', 'c'],
+      [
+        { name: 'a-b', from: 'a', to: 'b', ...options },
+        { name: 'a-c', from: 'a', to: 'c', ...options },
+      ],
+    );
+    // c has six consumers, b has one; each is fast enough for all.
+    const consumers = await Promise.all([at.b, ...Array(6).fill(at.c)].map((site: Site) => site.consume('q')));
+    await at.a.publish('q', 200);
+    await allArrived(consumers, 200);
+    await at.a.publish('q', 20_000, { from: 200, window: 5_000 });
+    await allArrived(consumers, 20_200);
+    const share = 1 - consumers[0]!.got.length / 20_200;
+    expect(share).toBeGreaterThan(least);
+    expect(share).toBeLessThan(most);
+  });
 });

@@ -224,6 +224,7 @@ export class PairSimulation {
       {
         orphans: this.#orphans,
         bytesFree: () => 10_000_000,
+        turns: () => 1,
         barred: () => (this.#collected ? undefined : 'collecting'),
         sawFresh: () => {
           this.#orphans.firstFresh();

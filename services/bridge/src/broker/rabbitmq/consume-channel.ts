@@ -13,9 +13,9 @@ import { encodeAcks } from './data-path/frame-writer.ts';
 import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
-/** One consumer on its channel. */
+/** One consumer on its channel; with several tags it is several to the broker, which share its prefetch and its handler. */
 export interface ConsumerEntry {
-  readonly tag: string;
+  readonly tags: readonly string[];
   readonly queue: string;
   readonly prefetch: number;
   readonly arguments: Record<string, unknown>;
@@ -88,7 +88,7 @@ export class ConsumeChannel implements DataChannel {
   }
 
   consume(entry: ConsumerEntry): void {
-    this.#consumers.set(entry.tag, entry);
+    for (const tag of entry.tags) this.#consumers.set(tag, entry);
     if (this.#channel) this.#start(this.#channel, entry);
   }
 
@@ -100,7 +100,7 @@ export class ConsumeChannel implements DataChannel {
       queueMicrotask(() => this.#end(entry, { why: 'cancelled' }));
       return;
     }
-    channel.cancel(entry.tag).then(
+    Promise.all(entry.tags.map((tag) => channel.cancel(tag))).then(
       () => this.#end(entry, { why: 'cancelled' }),
       () => this.#end(entry, { why: 'lost' }),
     );
@@ -206,24 +206,28 @@ export class ConsumeChannel implements DataChannel {
     // Throws when the connection went in the same breath: then nobody was there to hear the channel's end.
     this.#buffer = bufferOf(this.#connection.wire, channel);
     this.#connection.data.register(this.#number, this);
-    for (const entry of this.#consumers.values()) if (!entry.cancelling) this.#start(channel, entry);
+    for (const entry of new Set(this.#consumers.values())) if (!entry.cancelling) this.#start(channel, entry);
     if (this.#barriers.length > 0) this.#sendBarrier();
   }
 
   #start(channel: Channel, entry: ConsumerEntry): void {
-    // Both are queued in one go: no other qos comes between (it holds for the consumers that follow it).
-    channel.prefetch(entry.prefetch, false).catch(() => {});
     const cancelled = (message: unknown) => {
       if (message === null) this.#queueGone(entry);
     };
-    channel.consume(entry.queue, cancelled, { consumerTag: entry.tag, noAck: false, arguments: entry.arguments }).then(
+    const { queue, tags, prefetch } = entry;
+    const consumed = tags.map((consumerTag, turn) => {
+      // Both are queued in one go: no other qos comes between (it holds for the consumers that follow it).
+      channel.prefetch(shareOf(prefetch, tags.length, turn), false).catch(() => {});
+      return channel.consume(queue, cancelled, { consumerTag, noAck: false, arguments: entry.arguments });
+    });
+    Promise.all(consumed).then(
       () => {
         if (!entry.ended) this.#owner.accepted(entry);
       },
       (error) => {
         // The other consumers of the channel are `lost`, which its close tells them.
         if (!isAnswerTo(error, 60, 20)) return;
-        const fault = queueFault(error, 'Consuming from', entry.queue, this.#connection.address);
+        const fault = queueFault(error, 'Consuming from', queue, this.#connection.address);
         this.#end(entry, { why: 'refused', fault });
       },
     );
@@ -240,7 +244,7 @@ export class ConsumeChannel implements DataChannel {
   #end(entry: ConsumerEntry, end: ConsumerEnd): void {
     if (entry.ended) return;
     entry.ended = true;
-    this.#consumers.delete(entry.tag);
+    for (const tag of entry.tags) this.#consumers.delete(tag);
     try {
       entry.handler.ended(end);
     } catch (error) {
@@ -257,7 +261,7 @@ export class ConsumeChannel implements DataChannel {
     this.#owner.closed(this);
     // Behind the rejection of a consume that was the cause: it knows more.
     setImmediate(() => {
-      for (const entry of [...this.#consumers.values()])
+      for (const entry of new Set(this.#consumers.values()))
         this.#end(entry, { why: entry.cancelling && !this.#channel ? 'cancelled' : 'lost' });
       for (const done of this.#barriers.splice(0)) done(false);
     });
@@ -286,6 +290,11 @@ export class ConsumeChannel implements DataChannel {
       () => answer(false),
     );
   }
+}
+
+/** What the `index`-th of `count` gets, so that all together have the whole. */
+function shareOf(whole: number, count: number, index: number): number {
+  return Math.floor(whole / count) + (index < whole % count ? 1 : 0);
 }
 
 /** Owns deliveries that belong to no consumer any more. */

@@ -51,20 +51,20 @@ export class RabbitSource implements Source {
     return this.#own.get(queue) ?? 0;
   }
 
-  consume(
-    request: { readonly queue: string; readonly prefetch: number; readonly priority: number | undefined },
-    handler: ConsumerHandler,
-  ): Consumer {
+  consume(request: Parameters<Source['consume']>[0], handler: ConsumerHandler): Consumer {
     const connection = this.#connection;
     if (!connection?.isOpen) {
       queueMicrotask(() => handler.ended({ why: 'lost' }));
       return { cancel: () => {} };
     }
-    const { queue, prefetch, priority } = request;
+    const { queue, priority } = request;
+    const prefetch = Math.max(1, Math.min(65_535, request.prefetch));
+    const turns = Math.min(prefetch, request.turns ?? 1);
+    const tag = `tombolo.${this.#config.cluster}.${++this.#serial}`;
     const entry: ConsumerEntry = {
-      tag: `tombolo.${this.#config.cluster}.${++this.#serial}`,
+      tags: turns === 1 ? [tag] : Array.from({ length: turns }, (_, turn) => `${tag}.${turn + 1}`),
       queue,
-      prefetch: Math.max(1, Math.min(65_535, prefetch)),
+      prefetch,
       arguments: {
         'x-tombolo-bridge': this.#config.cluster,
         ...(priority !== undefined && { 'x-priority': priority }),
@@ -75,7 +75,7 @@ export class RabbitSource implements Source {
       batch: [],
     };
     const channel = this.#channelFor(queue, connection);
-    this.#own.set(queue, this.ownConsumers(queue) + 1);
+    this.#own.set(queue, this.ownConsumers(queue) + turns);
     channel.consume(entry);
     return { cancel: () => channel.cancel(entry) };
   }
@@ -164,7 +164,7 @@ export class RabbitSource implements Source {
         if (this.#solo.delete(channel)) this.#pool.push(channel);
       },
       ended: (entry, end) => {
-        const left = this.ownConsumers(entry.queue) - 1;
+        const left = this.ownConsumers(entry.queue) - entry.tags.length;
         if (left > 0) this.#own.set(entry.queue, left);
         else this.#own.delete(entry.queue);
         if (end.why === 'refused') {

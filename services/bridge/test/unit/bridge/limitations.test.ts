@@ -28,12 +28,11 @@ describe('what this version does not do', () => {
 
   it('is said of each option that is read and not obeyed', () => {
     const connector = {
-      conduitSubscriptions: false,
       rateLimit: { messages: '10/s' },
       staticallyIncludedDestinations: [{ exchange: 'events' }],
     };
     const election = { type: 'redis', uri: 'redis://127.0.0.1' };
     const said = limitations(topologyOf(connector, { election }), 'west').join('\n');
-    for (const word of ['conduitSubscriptions', 'rateLimit', 'exchanges', 'election']) expect(said).toContain(word);
+    for (const word of ['rateLimit', 'exchanges', 'election']) expect(said).toContain(word);
   });
 });

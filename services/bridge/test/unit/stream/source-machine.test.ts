@@ -29,7 +29,7 @@ function stream(granted = 10) {
   const orphans = new Orphans<SourceStream>();
   const source = new SourceStream(
     { address, connector: 'c', epoch, queue: {}, prefetchSize: 100, prefetchBytes: 1e6, holdMs: 60_000 },
-    { orphans, bytesFree: () => 1e6, barred: () => undefined, sawFresh: () => orphans.firstFresh() },
+    { orphans, turns: () => 1, bytesFree: () => 1e6, barred: () => undefined, sawFresh: () => orphans.firstFresh() },
   );
   source.linkUp(0);
   const effects = resume(source, granted, 1);
