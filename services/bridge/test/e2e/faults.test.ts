@@ -104,7 +104,8 @@ describe.skipIf(noNodes())('faults', () => {
     const t = await stream();
     await t.spread(2, async () => {
       expect(await t.network.bridge('west').stop()).toBe(0);
-      await t.network.start('west');
+      // A process that hears the signal before it listens for it ends by it.
+      await (await t.network.start('west')).ready();
     });
     await t.published;
     await settled(t.west, t.east, t.consumer);
@@ -118,7 +119,8 @@ describe.skipIf(noNodes())('faults', () => {
     const t = await stream();
     await t.spread(2, async () => {
       expect(await t.network.bridge('east').stop()).toBe(0);
-      await t.network.start('east');
+      // A process that hears the signal before it listens for it ends by it.
+      await (await t.network.start('east')).ready();
     });
     await t.published;
     await settled(t.west, t.east, t.consumer);
