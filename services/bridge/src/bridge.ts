@@ -1,5 +1,6 @@
 import type { Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
+import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
@@ -14,6 +15,7 @@ import { SourceHalf } from './stream/source-half.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
 import { TopicSink } from './topic/topic-sink.ts';
 import { TopicSource } from './topic/topic-source.ts';
+import { Tracer } from './tracer.ts';
 
 /** What a bridge does with its links. */
 export type BridgeLinks = Pick<Links, 'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'views' | 'counters'>;
@@ -39,6 +41,7 @@ interface Mastership {
   readonly topicSource: TopicSource;
   readonly source: SourceHalf;
   readonly sink: SinkHalf;
+  readonly tracer: Tracer;
 }
 
 const DIGEST_MS = 30_000;
@@ -216,6 +219,7 @@ export class Bridge implements HostedBridge {
           if (isForSink(frame)) return sink.frame(via, frame, consumed);
           if (frame.kind === 'bindings-request') topicSink.requested(frame);
           else if (frame.kind === 'bindings') topicSource.answered(frame);
+          else if (frame.kind === 'ask' || frame.kind === 'answer') tracer.frame(frame);
           else source.frame(frame);
           consumed();
         },
@@ -255,7 +259,8 @@ export class Bridge implements HostedBridge {
       ...{ cluster, agreement: this.#agreement, router, broker: this.#broker, source, seen, clock, log },
       bridged: (delivery) => provenPath(delivery, keys) !== undefined,
     });
-    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source };
+    const tracer = new Tracer({ ...half, topology, view: () => this.view() });
+    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source, tracer };
     seen.watchedBy({
       exchangeChanged: (exchange, now) => {
         topicSink.exchangeChanged(exchange, now);
@@ -283,8 +288,9 @@ export class Bridge implements HostedBridge {
     this.#links.roleChanged();
   }
 
-  #dismiss({ router, sink, source, topicSink, topicSource }: Mastership): void {
+  #dismiss({ router, sink, source, topicSink, topicSource, tracer }: Mastership): void {
     this.#exchanges.watchedBy(undefined);
+    tracer.close();
     topicSource.close();
     topicSink.close();
     source.close();
@@ -396,6 +402,12 @@ export class Bridge implements HostedBridge {
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };
+  }
+
+  /** Why the messages of this destination move or do not, as this bridge and those that it can reach see it. */
+  async trace(destination: string): Promise<Trace> {
+    const { tracer } = this.#mastership ?? {};
+    return tracer ? tracer.trace(destination) : standbyTrace(destination, this.view());
   }
 
   #brokerView(): BrokerView {

@@ -6,6 +6,7 @@ import { type Address, isLoopback } from '@tombolo/topology/units';
 import type { FastifyInstance } from 'fastify';
 import { renderAddress } from './admin/address.ts';
 import { Changes } from './admin/changes.ts';
+import type { Trace } from './admin/conclusion.ts';
 import { type AdminOptions, createAdminServer, createMetricsServer, listen, type Operations } from './admin/server.ts';
 import type { BridgeView } from './admin/view.ts';
 import type { Log } from './telemetry/log.ts';
@@ -19,6 +20,8 @@ export interface HostedBridge extends Operations {
   /** Settles what is in flight, within the drain timeout, and lets go of broker and links. May be called at any time. */
   stop(): Promise<void>;
   view(): BridgeView;
+  /** Why the messages of a destination move or do not. */
+  trace(destination: string): Promise<Trace>;
 }
 
 /** What a bridge is made of, as far as the process gives it. */
@@ -114,7 +117,8 @@ export class Host {
     const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock });
     const view = (): BridgeView => (this.#stopping ? { ...bridge.view(), draining: true } : bridge.view());
     const { adminToken } = settings;
-    const options: AdminOptions = { view, metrics, operations: bridge, redactor, log, adminToken };
+    const trace = (destination: string): Promise<Trace> => bridge.trace(destination);
+    const options: AdminOptions = { view, trace, metrics, operations: bridge, redactor, log, adminToken };
 
     const servers: Hosted['servers'] = [];
     const admin = settings.admin ?? (index === 0 ? defaultAdmin : undefined);

@@ -6,6 +6,7 @@ import { pauseCommands } from './pause.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
 import { statusCommand } from './status.ts';
+import { traceCommand } from './trace.ts';
 import { validateCommand } from './validate.ts';
 
 /**
@@ -21,8 +22,16 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     .showHelpAfterError('Run it with --help for what it takes.')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [runCommand, validateCommand, schemaCommand, statusCommand, pauseCommands, cleanupCommand])
-    add(program);
+  const commands = [
+    runCommand,
+    validateCommand,
+    schemaCommand,
+    statusCommand,
+    traceCommand,
+    pauseCommands,
+    cleanupCommand,
+  ];
+  for (const add of commands) add(program);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (thrown) {

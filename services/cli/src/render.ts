@@ -28,7 +28,7 @@ interface Column<T> {
 }
 
 /** Control characters could move the cursor of the operator's terminal: names of queues are anybody's. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }

@@ -37,7 +37,8 @@ async function askAll<T>(url: string, path: string): Promise<T[]> {
   }
 }
 
-async function ask<T>(url: string, path: string): Promise<T> {
+/** The answer of the bridge at `url`, parsed. Rejects with `Unreachable`. */
+export async function ask<T>(url: string, path: string): Promise<T> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Unreachable(`"${url}" is no URL of a bridge; expected something like http://127.0.0.1:7461.`);
   }

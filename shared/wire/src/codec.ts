@@ -1,6 +1,6 @@
 import { Fault } from '@tombolo/kernel/fault';
 import { type Fields, fields, invalid, whole } from './fields.ts';
-import type { CollectedFrame, Frame, MessagesFrame } from './frame.ts';
+import type { CollectedFrame, Finding, Frame, MessagesFrame } from './frame.ts';
 import { headReaders, streamKey } from './heads.ts';
 import { limits } from './limits.ts';
 import { pack, unpack } from './message-pack.ts';
@@ -42,6 +42,8 @@ const codes: { readonly [K in Frame['kind']]: number } = {
   state: 22,
   gap: 23,
   closed: 24,
+  ask: 32,
+  answer: 33,
 };
 const kinds = new Map<number, Frame['kind']>(
   (Object.entries(codes) as [Frame['kind'], number][]).map(([kind, code]) => [code, kind]),
@@ -144,8 +146,18 @@ function begin(kind: Frame['kind'], head: unknown, rawLength: number): Buffer {
 
 type Rejections = readonly { readonly sequence: number; readonly reason: string }[];
 
-function headOf(frame: { readonly kind: Frame['kind']; readonly reason?: string; readonly rejected?: Rejections }) {
+interface Wordy {
+  readonly kind: Frame['kind'];
+  readonly reason?: string;
+  readonly rejected?: Rejections;
+  readonly findings?: readonly Finding[];
+}
+
+function headOf(frame: Wordy) {
   const { kind: _, ...head } = frame;
+  if (head.findings !== undefined) {
+    return { ...head, findings: head.findings.map((each) => ({ ...each, text: clipped(each.text) })) };
+  }
   if (head.reason !== undefined) return { ...head, reason: clipped(head.reason) };
   if (head.rejected !== undefined && head.rejected.length > 0) {
     return { ...head, rejected: head.rejected.map((each) => ({ ...each, reason: clipped(each.reason) })) };

@@ -311,8 +311,43 @@ export interface BindingsFrame extends Relayable {
 
 export type TopicFrame = BindingsRequestFrame | BindingsFrame;
 
-/** Between the two ends of a stream, or of an in-doubt exchange: to be relayed when it is for another cluster. */
-export type RelayableFrame = InDoubtFrame | TopicFrame | StreamControlFrame | MessagesFrame;
+// ---- questions: between any two bridges, for `tombolo trace` -------------------------------------------------------------
+
+/** `source` asks the bridge of `sink` what it knows of a destination. Who does not know this kind of frame does not answer. */
+export interface AskFrame extends Relayable {
+  readonly kind: 'ask';
+  readonly source: string;
+  readonly sink: string;
+  /** Chosen by who asks; the answer carries it. */
+  readonly question: number;
+  readonly destination: Destination;
+}
+
+/** The answer of `sink` to `source`, in one or several parts that follow each other; `complete` on the last one. */
+export interface AnswerFrame extends Relayable {
+  readonly kind: 'answer';
+  readonly source: string;
+  readonly sink: string;
+  readonly question: number;
+  readonly complete: boolean;
+  /** At most `limits.findings`; longer texts are cut off by the sender. */
+  readonly findings: readonly Finding[];
+}
+
+/** One thing that a bridge knows of a destination. Words that a receiver does not know are shown, and mean nothing to it. */
+export interface Finding {
+  readonly code: string;
+  /** `ok`, `info`, or `stops`: messages wait because of it. */
+  readonly state: string;
+  /** A sentence for people. */
+  readonly text: string;
+}
+
+/**
+ * Between the two ends of a stream, of an in-doubt exchange or of a question: to be relayed when it is for another cluster.
+ */
+export type RelayableFrame = InDoubtFrame | TopicFrame | QuestionFrame | StreamControlFrame | MessagesFrame;
+export type QuestionFrame = AskFrame | AnswerFrame;
 export type InDoubtFrame = CollectFrame | CollectedFrame | ForgetFrame;
 export type RoutingFrame =
   | ConnectorsFrame

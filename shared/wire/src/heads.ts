@@ -92,6 +92,20 @@ export const headReaders: Readers = {
     version: whole(head, 'version'),
   }),
   bindings: (head) => ({ kind: 'bindings', ...topicKey(head), update: bindingUpdate(fields(head, 'update')) }),
+  ask: (head) => ({ kind: 'ask', ...questionKey(head), destination: destination(head, 'destination') }),
+  answer: (head) => ({
+    kind: 'answer',
+    ...questionKey(head),
+    complete: flag(head, 'complete'),
+    findings: list(head, 'findings', limits.findings, (from, name) => {
+      const item = fields(from, name);
+      return {
+        code: text(item, 'code', 64),
+        state: text(item, 'state', 64),
+        text: text(item, 'text', limits.reasonBytes),
+      };
+    }),
+  }),
   open: (head) => ({
     kind: 'open',
     ...streamKey(head),
@@ -200,6 +214,15 @@ function topicKey(head: Fields) {
     source: clusterName(head, 'source'),
     sink: clusterName(head, 'sink'),
     exchange: text(head, 'exchange', 255),
+    ...hops(head),
+  };
+}
+
+function questionKey(head: Fields) {
+  return {
+    source: clusterName(head, 'source'),
+    sink: clusterName(head, 'sink'),
+    question: whole(head, 'question'),
     ...hops(head),
   };
 }

@@ -10,6 +10,8 @@ export const limits = {
   greetingBytes: 16 * 1024,
   /** A reason in words; longer ones are cut off by the sender. */
   reasonBytes: 1_024,
+  /** What one frame of an answer tells. */
+  findings: 64,
   /** Clusters in a path. */
   pathClusters: 64,
   /** Exchange and routing key: 255 bytes in AMQP, more once they are UTF-8 of another encoding. */

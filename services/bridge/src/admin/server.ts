@@ -7,6 +7,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Redactor } from '../telemetry/redactor.ts';
 import { listenOn } from './address.ts';
+import type { Trace } from './conclusion.ts';
 import { pageOf, readiness, statusOf } from './status.ts';
 import type { BridgeView } from './view.ts';
 
@@ -21,6 +22,7 @@ export interface Operations {
 
 export interface AdminOptions {
   readonly view: () => BridgeView;
+  readonly trace: (destination: string) => Promise<Trace>;
   readonly metrics: Metrics;
   readonly operations: Operations;
   readonly redactor: Redactor;
@@ -42,6 +44,12 @@ const tableQuery = {
     pageSize: { type: 'integer', minimum: 1, maximum: 10_000, default: 100 },
     destination: { type: 'string' },
   },
+} as const;
+
+const traceQuery = {
+  type: 'object',
+  required: ['destination'],
+  properties: { destination: { type: 'string', minLength: 1, maxLength: 255 } },
 } as const;
 
 const detailedQuery = {
@@ -68,6 +76,12 @@ export function createAdminServer(options: AdminOptions): FastifyInstance {
   );
   server.get<{ Querystring: TableQuery }>('/api/v1/streams', { schema: { querystring: tableQuery } }, (request) =>
     redactor.deep(pageOf(view().streams, request.query)),
+  );
+
+  server.get<{ Querystring: { destination: string } }>(
+    '/api/v1/trace',
+    { schema: { querystring: traceQuery } },
+    async (request) => redactor.deep(await options.trace(request.query.destination)),
   );
 
   server.get<{ Querystring: { destination: string[] } }>(

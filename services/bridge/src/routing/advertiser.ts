@@ -109,6 +109,19 @@ export class Advertiser {
     }
   }
 
+  /** Why networkTTL keeps another cluster's demand from `peer`, as a sentence; undefined when it does not. */
+  tooFar(peer: string, { sink, destination }: Pick<DemandFrame, 'sink' | 'destination'>): string | undefined {
+    const { agreement, cluster, table } = this.#options;
+    const frame = table.get(sink, destination)?.best?.frame;
+    if (!frame || frame.path.includes(peer)) return undefined;
+    const passage = agreement.inbound(peer, destination);
+    if (!passage.open || !isTooFar(frame, passage.connector.networkTTL)) return undefined;
+    const { name, networkTTL } = passage.connector;
+    const crossed = `a message from ${peer} would cross ${frame.path.length + 1} connectors`;
+    if (networkTTL <= frame.ttl) return `${crossed}, connector ${name} has networkTTL ${networkTTL}`;
+    return `${crossed}, one between ${cluster} and ${sink} has networkTTL ${frame.ttl}`;
+  }
+
   // ---- inside --------------------------------------------------------------------------------------------------------------
 
   /** The cluster itself is advertised like a demand: it refreshes the lease of the others, and leads frames to it. */
@@ -149,10 +162,9 @@ export class Advertiser {
   #transit(peer: string, neighbour: string, frame: DemandFrame): DemandFrame | undefined {
     if (frame.path.includes(peer)) return undefined;
     const permitted = this.#permits(peer, frame.destination);
-    if (!permitted) return undefined;
+    if (!permitted || isTooFar(frame, permitted.ttl)) return undefined;
     const path = [...frame.path, this.#options.cluster];
     const ttl = Math.min(frame.ttl, permitted.ttl);
-    if (path.length > ttl) return undefined;
     const leaseMs = Math.max(0, this.#options.table.leaseUntil(neighbour, frame.sink) - this.#options.now());
     return { ...frame, path, ttl, connector: permitted.connector, leaseMs: Math.min(LEASE_MS, Math.round(leaseMs)) };
   }
@@ -166,4 +178,9 @@ export class Advertiser {
     const passage = agreement.inbound(peer, destination);
     return passage.open ? { ttl: passage.connector.networkTTL, connector: passage.connector.name } : undefined;
   }
+}
+
+/** The own cluster would be one more on the path than the connectors let pass. */
+function isTooFar({ path, ttl }: DemandFrame, networkTTL: number): boolean {
+  return path.length + 1 > Math.min(ttl, networkTTL);
 }

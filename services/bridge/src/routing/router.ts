@@ -100,6 +100,11 @@ export class Router {
 
   // ---- routes --------------------------------------------------------------------------------------------------------------
 
+  /** Why networkTTL keeps this demand of another cluster from a neighbour, as a sentence; undefined when it does not. */
+  tooFar(peer: string, route: Pick<Route, 'sink' | 'destination'>): string | undefined {
+    return this.#advertiser.tooFar(peer, route);
+  }
+
   get table(): Pick<RouteTable, 'standing' | 'demandsOf' | 'get'> {
     return this.#table;
   }
@@ -318,9 +323,11 @@ function targetOf(frame: RelayableFrame): string {
     case 'collect':
     case 'forget':
     case 'bindings-request':
+    case 'ask':
       return frame.sink;
     case 'collected':
     case 'bindings':
+    case 'answer':
       return frame.source;
     default:
       throw new Error(`unexpected ${frame satisfies never}`);

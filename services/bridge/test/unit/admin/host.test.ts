@@ -62,6 +62,10 @@ class FakeBridge implements HostedBridge {
     return this.shown;
   }
 
+  async trace(destination: string) {
+    return { destination, items: [], conclusion: '' };
+  }
+
   pause(): void {}
   resume(): void {}
 }

@@ -14,6 +14,7 @@ function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
   const redactor = new Redactor(['hunter22']);
   const all: AdminOptions = {
     view: () => view,
+    trace: async (destination) => ({ destination, items: [], conclusion: 'The password is hunter22.' }),
     metrics: new Metrics({ network: 'acme', cluster: 'west', version: '0', peers: ['east'], process: false }),
     operations: {
       pause: (name) => void done.push(`pause ${name}`),
@@ -76,6 +77,15 @@ describe('the admin server', () => {
       totals: { demand: 1 },
     });
     expect(answer.demand).toBeUndefined();
+  });
+
+  it('serves a trace of one destination, without secrets, and refuses to guess which', async () => {
+    expect((await get(viewOf(), '/api/v1/trace?destination=orders%20eu')).json()).toEqual({
+      destination: 'orders eu',
+      items: [],
+      conclusion: 'The password is ***.',
+    });
+    expect((await get(viewOf(), '/api/v1/trace')).statusCode).toBe(400);
   });
 
   it('serves tables by pages and by destination', async () => {
