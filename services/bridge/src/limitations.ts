@@ -16,14 +16,10 @@ export function limitations({ clusters, connectors }: Topology, cluster: string)
     found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
   }
   for (const connector of connectors) {
-    const { name, from, to, dynamicallyIncluded, staticallyIncluded } = connector;
+    const { name, from, to, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;
-    const included = [...dynamicallyIncluded, ...staticallyIncluded];
     if (staticallyIncluded.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
       found.push(`connector ${name}: topics and exchanges are bridged on demand only, not statically`);
-    }
-    if (included.some(({ rateLimit }) => rateLimit !== undefined)) {
-      found.push(`connector ${name}: rateLimit is not obeyed yet`);
     }
   }
   return found;

@@ -174,7 +174,7 @@ function resolveConnector(parsed: ParsedConnector): Connector {
     ...patternOf(entry),
     prefetchSize: entry.prefetchSize ?? parsed.prefetchSize,
     prefetchBytes: entry.prefetchBytes ?? parsed.prefetchBytes,
-    rateLimit: limit(entry.rateLimit ?? parsed.rateLimit),
+    rateLimit: limit(entry.rateLimit),
   });
   return {
     name: parsed.name,

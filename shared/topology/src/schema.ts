@@ -266,7 +266,11 @@ const rateLimit = z
     map,
   )
   .refine((limit) => limit.messages !== undefined || limit.bytes !== undefined, expected('messages, bytes or both'))
-  .meta({ description: 'The most that a stream may carry.' });
+  .meta({
+    description:
+      'The most that is taken from the source, by all destinations of the connector together; an entry with a limit of ' +
+      'its own has that instead, for all that it includes. What only passes through a cluster is limited where it came from.',
+  });
 
 const kinds = ['queue', 'queueRegex', 'exchange', 'topic'] as const;
 const oneOf = kinds.map((kind) => ({ required: [kind] }));

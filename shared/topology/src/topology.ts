@@ -102,10 +102,11 @@ export interface RateLimit {
   readonly bytesPerSecond: number | undefined;
 }
 
-/** An entry of an inclusion, with its overrides already filled in from the connector. */
+/** An entry of an inclusion; sizes that it does not give are filled in from the connector. */
 export interface Inclusion extends Pattern {
   readonly prefetchSize: number;
   readonly prefetchBytes: number;
+  /** Of this entry alone, shared by all that it includes, instead of the connector's; undefined: the connector's holds. */
   readonly rateLimit: RateLimit | undefined;
 }
 
@@ -126,6 +127,7 @@ export interface Connector {
   readonly prefetchBytes: number;
   readonly decreaseNetworkConsumerPriority: boolean;
   readonly conduitSubscriptions: boolean;
+  /** Shared by all destinations that are included by an entry without a limit of its own. */
   readonly rateLimit: RateLimit | undefined;
   readonly holdWhenLinkLostMs: number;
   readonly topicBuffer: {

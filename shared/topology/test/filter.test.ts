@@ -95,8 +95,10 @@ describe('a connector', () => {
       },
     });
     expect(permits(connector, queue('b'))).toMatchObject({
-      entry: { prefetchSize: 100, prefetchBytes: 2 ** 20, rateLimit: { messagesPerSecond: 5 } },
+      entry: { prefetchSize: 100, prefetchBytes: 2 ** 20, rateLimit: undefined },
     });
+    // A limit is shared by all that it is given for: the connector's stays with the connector.
+    expect(connector.rateLimit).toEqual({ messagesPerSecond: 5, bytesPerSecond: undefined });
   });
 
   it('that is paused permits nothing, and says so only of what it would permit', () => {

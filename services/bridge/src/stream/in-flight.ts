@@ -111,13 +111,24 @@ export class InFlight<Owner> {
     this.#unsent.push({ taken, generation });
   }
 
-  /** The next messages to send, about `maxBytes` of them but at least one: those to be sent again first. */
-  batch(maxBytes: number, numbered: (sequence: number, taken: Taken) => void): StreamMessage[] {
+  /**
+   * The next messages to send, about `maxBytes` of them but at least one: those to be sent again first.
+   * @param passes false: this one must wait, and all that come after it
+   */
+  batch(
+    maxBytes: number,
+    passes: (taken: Taken) => boolean,
+    numbered: (sequence: number, taken: Taken) => void,
+  ): StreamMessage[] {
     const messages: StreamMessage[] = [];
     let bytes = 0;
     let resent = 0;
+    let stopped = false;
     while (resent < this.#resend.length && bytes < maxBytes) {
-      const entry = this.entry(this.#resend[resent++]!);
+      const entry = this.entry(this.#resend[resent]!);
+      stopped = entry?.status === 'queued' && !passes(entry.taken);
+      if (stopped) break;
+      resent++;
       if (entry?.status !== 'queued') continue;
       entry.status = 'sent';
       bytes += weightOf(entry.taken);
@@ -125,8 +136,10 @@ export class InFlight<Owner> {
     }
     this.#resend.splice(0, resent);
     let count = 0;
-    while (count < this.#unsent.length && bytes < maxBytes) {
-      const { taken, generation } = this.#unsent[count++]!;
+    while (!stopped && count < this.#unsent.length && bytes < maxBytes) {
+      const { taken, generation } = this.#unsent[count]!;
+      if (!passes(taken)) break;
+      count++;
       const sequence = ++this.#last;
       const { token } = taken;
       this.#entries.push({

@@ -1,5 +1,6 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
+import type { RateLimit } from '@tombolo/topology/topology';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import type {
   CollectedFrame,
@@ -20,6 +21,7 @@ import type { DeadLetters } from './dead-letters.ts';
 import type { SourceEffect, Taken } from './effects.ts';
 import { type Forwardable, Forwarder } from './forwarder.ts';
 import { DIGEST_BYTES, Orphans } from './in-doubt.ts';
+import { RateLimiter, type Throttle } from './rate-limit.ts';
 import type { HalfOptions } from './shell.ts';
 import { SourceStream, takenFrom } from './source-machine.ts';
 
@@ -48,6 +50,8 @@ interface Flow {
   readonly priority: number | undefined;
   readonly consumers: Map<number, Consumer>;
   readonly forwardable: Forwardable;
+  /** The limit that its connector, or the entry that includes it, sets. */
+  throttle: Throttle | undefined;
 }
 
 /** A queue of the own cluster that peers draw from. */
@@ -97,13 +101,16 @@ export class SourceHalf {
   #drained: (() => void) | undefined;
   #bytes = 0;
   #flowBytes = new Map<Flow, number>();
-  #wakes: Wakes<Flow | 'collect' | 'retry'>;
+  /** By the limit of the file that they enforce. */
+  readonly #limiters = new WeakMap<RateLimit, RateLimiter<Flow>>();
+  #wakes: Wakes<Flow | RateLimiter<Flow> | 'collect' | 'retry'>;
 
   constructor(options: SourceHalfOptions) {
     this.#options = options;
     this.#wakes = new Wakes(options.clock, (key) => {
       if (key === 'collect') this.#reconsiderAll();
       else if (key === 'retry') this.#serveEverything();
+      else if (key instanceof RateLimiter) this.#release(key);
       else this.#run(key, key.machine.wake(this.#now()));
     });
     options.broker.source.onChannelLost((channel) => this.#channelLost(channel));
@@ -214,10 +221,39 @@ export class SourceHalf {
   /** A stream whose messages have no permitted way (any more) gives back what it holds; one that is paused waits. */
   #permit(flow: Flow): void {
     const passage = this.#passage(flow);
-    if (passage?.open) flow.connector = passage.connector.name;
+    if (passage?.open) {
+      flow.connector = passage.connector.name;
+      flow.throttle = this.#throttle(flow, passage);
+    }
     const closed = passage !== undefined && !passage.open && passage.reason !== 'paused';
     if (closed && flow.hop !== undefined) this.#run(flow, flow.machine.withdraw(passage.detail, this.#now()));
     else this.#run(flow, flow.machine.reconsider(this.#now()));
+  }
+
+  /** An entry's own limit holds instead of the connector's; whoever is under one shares it. */
+  #throttle(flow: Flow, { connector, entry }: OpenPassage): Throttle | undefined {
+    const limit = entry.rateLimit ?? connector.rateLimit;
+    if (!limit) return undefined;
+    let limiter = this.#limiters.get(limit);
+    if (!limiter) {
+      limiter = new RateLimiter<Flow>(limit, this.#now());
+      this.#limiters.set(limit, limiter);
+    }
+    const { take, ...throttle } = limiter.for(flow);
+    const taking: Throttle['take'] = (bytes, now) => {
+      const taken = take(bytes, now);
+      if (!taken) this.#wakes.set(limiter, limiter.nextAt);
+      return taken;
+    };
+    return { ...throttle, take: taking };
+  }
+
+  /** Those who waited for their turn under a limit go on. */
+  #release(limiter: RateLimiter<Flow>): void {
+    limiter.serve(this.#now(), (flow) => {
+      if (flow.forwardable.hasUnsent) this.#effect(flow, { do: 'offer' });
+    });
+    this.#wakes.set(limiter, limiter.nextAt);
   }
 
   /** The connector by which messages of this flow leave the own cluster; undefined: no neighbour is the next hop. */
@@ -400,6 +436,7 @@ export class SourceHalf {
       queue,
       priority: passage.connector.decreaseNetworkConsumerPriority ? -1 : undefined,
       consumers: new Map(),
+      throttle: undefined,
       forwardable: {
         get hasUnsent() {
           return machine.hasUnsent;
@@ -452,6 +489,7 @@ export class SourceHalf {
         bytesFree: () => inFlightBytes - this.#bytes,
         barred: () => this.#barred(sink, destination, queue),
         turns: () => this.#turns(sink, destination),
+        throttle: () => queue.flows.get(sink)?.throttle,
         sawFresh: () => {
           if (queue.properties.maxPriority) return;
           queue.orphans.firstFresh();

@@ -13,6 +13,7 @@ import type { SourceEffect, Taken } from './effects.ts';
 import type { Orphans } from './in-doubt.ts';
 import { type Entry, InFlight } from './in-flight.ts';
 import { Intake } from './intake.ts';
+import type { Throttle } from './rate-limit.ts';
 import { Removal } from './removal.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
 
@@ -58,6 +59,8 @@ export interface SourceEnvironment {
   turns(): number;
   /** A message that was never delivered before was seen. */
   sawFresh(): void;
+  /** The limit that messages are under; undefined: none. */
+  throttle?(): Throttle | undefined;
 }
 
 const FIRST_PREFETCH = 4;
@@ -89,6 +92,8 @@ export class SourceStream {
   #marker = false;
   #stateAt = Number.POSITIVE_INFINITY;
   #lastWords = 0;
+  /** Messages wait for their turn under a limit. */
+  #throttled = false;
   #out: SourceEffect[] = [];
 
   constructor(settings: SourceSettings, environment: SourceEnvironment) {
@@ -146,6 +151,9 @@ export class SourceStream {
         if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
         return (
           this.#environment.barred() ??
+          (this.#throttled && this.#flight.sendable
+            ? `rate limit: ${this.#environment.throttle?.()?.text ?? 'was just lifted'}`
+            : undefined) ??
           (this.granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
         );
       default:
@@ -459,11 +467,20 @@ export class SourceStream {
 
   /**
    * The next messages to send, at most `maxBytes` of them (but at least one): what is sent again first, then fresh ones,
-   * which get their numbers here. Undefined when there is nothing to send.
+   * which get their numbers here. Undefined when there is nothing to send, or a limit does not let it pass yet.
    */
   nextBatch(maxBytes: number, now: number): MessagesFrame | undefined {
     if (!this.hasUnsent) return undefined;
-    const messages = this.#flight.batch(maxBytes, (sequence, taken) => this.#removal.numbered(sequence, taken));
+    const throttle = this.#environment.throttle?.();
+    this.#throttled = false;
+    const messages = this.#flight.batch(
+      maxBytes,
+      ({ properties, body }) => {
+        this.#throttled = throttle !== undefined && !throttle.take(properties.length + body.length, now);
+        return !this.#throttled;
+      },
+      (sequence, taken) => this.#removal.numbered(sequence, taken),
+    );
     this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
     if (messages.length === 0 && !this.#marker) return undefined;
     this.#marker = false;
@@ -573,12 +590,13 @@ export class SourceStream {
     return this.last - this.#flight.settledThrough > CROWDED;
   }
 
-  /** Bytes bound the prefetch too: the broker knows no other way than a count. */
+  /** Bytes bound the prefetch too: the broker knows no other way than a count. What a limit keeps waiting stays in its queue. */
   #prefetchLimit(): number {
     const { bytes, meanBytes } = this.#flight;
-    if (meanBytes === 0) return FIRST_PREFETCH;
+    const most = this.#environment.throttle?.()?.prefetch(meanBytes) ?? Number.POSITIVE_INFINITY;
+    if (meanBytes === 0) return Math.min(FIRST_PREFETCH, most);
     const free = Math.min(this.settings.prefetchBytes - bytes, this.#environment.bytesFree());
-    return Math.min(this.settings.prefetchSize * this.#environment.turns(), Math.floor(free / meanBytes));
+    return Math.min(this.settings.prefetchSize * this.#environment.turns(), most, Math.floor(free / meanBytes));
   }
 
   #consume(now: number): void {

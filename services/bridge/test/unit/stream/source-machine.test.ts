@@ -1,6 +1,8 @@
+import { ManualClock } from '@tombolo/kernel/clock';
 import { describe, expect, it } from 'vitest';
 import type { SourceEffect, Taken } from '../../../src/stream/effects.ts';
 import { Orphans } from '../../../src/stream/in-doubt.ts';
+import { RateLimiter, type Throttle } from '../../../src/stream/rate-limit.ts';
 import { SourceStream } from '../../../src/stream/source-machine.ts';
 
 const address = { source: 'west', sink: 'east', destination: { kind: 'queue', name: 'q' } } as const;
@@ -25,11 +27,18 @@ function taken(tag: number, redelivered = false): Taken {
   };
 }
 
-function stream(granted = 10) {
+function stream(granted = 10, throttle?: Throttle) {
   const orphans = new Orphans<SourceStream>();
   const source = new SourceStream(
     { address, connector: 'c', epoch, queue: {}, prefetchSize: 100, prefetchBytes: 1e6, holdMs: 60_000 },
-    { orphans, turns: () => 1, bytesFree: () => 1e6, barred: () => undefined, sawFresh: () => orphans.firstFresh() },
+    {
+      orphans,
+      turns: () => 1,
+      bytesFree: () => 1e6,
+      barred: () => undefined,
+      sawFresh: () => orphans.firstFresh(),
+      throttle: () => throttle,
+    },
   );
   source.linkUp(0);
   const effects = resume(source, granted, 1);
@@ -80,6 +89,39 @@ describe('a stream at the source', () => {
     const later = source.wake(200);
     expect(does(later, 'cancel')).toBe(true);
     expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 201), 'acknowledge')).toEqual([1, 2, 3]);
+  });
+
+  it('under a limit holds no more than about a second of it, and sends no more than it lets pass', () => {
+    const clock = new ManualClock();
+    const limiter = new RateLimiter<string>({ messagesPerSecond: 2, bytesPerSecond: undefined }, clock.now());
+    const { source, effects } = stream(10, limiter.for('us'));
+    expect(effects).toContainEqual({ do: 'consume', generation: 1, prefetch: 2 });
+    source.delivered(1, [taken(1), taken(2), taken(3)], 0);
+    expect(source.nextBatch(1e6, 0)?.messages).toHaveLength(2);
+    expect(source.nextBatch(1e6, 100)).toBeUndefined();
+    expect(source.blockedBy()).toBe('rate limit: 2 messages/s');
+    expect(limiter.nextAt).toBe(500);
+    clock.advance(500);
+    let sent = 0;
+    limiter.serve(clock.now(), () => {
+      sent = source.nextBatch(1e6, clock.now())?.messages.length ?? 0;
+    });
+    expect(sent).toBe(1);
+    expect(source.blockedBy()).toBeUndefined();
+    expect(limiter.nextAt).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('under a limit sends again what was lost before anything else, and it counts as well', () => {
+    const limiter = new RateLimiter<string>({ messagesPerSecond: 2, bytesPerSecond: undefined }, 0);
+    const { source } = stream(10, limiter.for('us'));
+    source.delivered(1, [taken(1), taken(2), taken(3)], 0);
+    source.nextBatch(1e6, 0);
+    source.missed(epoch, [1, 2], 1);
+    expect(source.nextBatch(1e6, 2)).toBeUndefined();
+    const resent: number[][] = [];
+    for (const now of [500, 1_000, 1_500])
+      limiter.serve(now, () => resent.push(source.nextBatch(1e6, now)?.messages.map(({ sequence }) => sequence) ?? []));
+    expect(resent).toEqual([[1], [2], [3]]);
   });
 
   it('gives deliveries back that come from a consumer which is given up, instead of forwarding them twice', () => {
