@@ -1,6 +1,6 @@
 import { type ClusterDraft, type ConnectorDraft, type Draft, type Report, valueAt } from './draft.ts';
 import { isReserved } from './filter.ts';
-import { covers, hasLiteralWildcard, type Pattern } from './pattern.ts';
+import { covers, hasLiteralWildcard, isExact, type Pattern } from './pattern.ts';
 import { hasReference } from './references.ts';
 import { patternOf, vhostOf } from './resolve.ts';
 import { isLoopback, parseAddress } from './units.ts';
@@ -14,6 +14,7 @@ export function advise(draft: Draft, report: Report): void {
   }
   for (const [index, connector] of draft.connectors.entries()) {
     adviseInclusions(connector, report);
+    adviseSight(connector, draft.clusters, report);
     adviseDuplex(connector, draft.connectors.slice(0, index), report);
   }
 }
@@ -140,6 +141,35 @@ function adviseInclusions({ value, origin, holes }: ConnectorDraft, report: Repo
       }
     }
   }
+}
+
+/** Without a list of queues only exact names are found: at the sink for demand, at the source for what is static. */
+function adviseSight({ value, origin, holes }: ConnectorDraft, clusters: Draft['clusters'], report: Report): void {
+  if (!value) return;
+  const { from, to, duplex } = value;
+  const places = [
+    ['dynamicallyIncludedDestinations', duplex ? [to, from] : [to]],
+    ['staticallyIncludedDestinations', duplex ? [from, to] : [from]],
+  ] as const;
+  for (const [key, where] of places) {
+    const blind = where.filter((name) => isBlind(clusters.get(name)));
+    if (blind.length === 0 || holes.some((hole) => hole[0] === key)) continue;
+    const message = `means queues that ${blind.join(' and ')} cannot list without a management API`;
+    const expected = 'exact names, or broker.management there';
+    if (value[key] === undefined) report.warning(origin, [], { message, expected });
+    for (const [index, entry] of (value[key] ?? []).entries()) {
+      const { kind, pattern } = patternOf(entry);
+      if (kind !== 'queueRegex' && (kind !== 'queue' || isExact(pattern))) continue;
+      report.warning(origin, [key, index, kind], { message, expected });
+    }
+  }
+}
+
+/** The file says where its broker is, and names no way to list its queues. */
+function isBlind(cluster: ClusterDraft | undefined): boolean {
+  const broker = cluster?.broker;
+  if (broker?.value?.type !== 'rabbitmq' || broker.holes.some((hole) => hole[0] === 'management')) return false;
+  return broker.value.management === undefined;
 }
 
 function coversAll(exclusion: Pattern, inclusion: Pattern): boolean {

@@ -51,6 +51,26 @@ describe('a warning', () => {
     );
   });
 
+  it('is given for wildcards where a broker has no management API that could list its queues', () => {
+    const broker = { type: 'rabbitmq', uris: ['amqp://x/%2F'] };
+    const management = { uris: ['http://x:15672'] };
+    const warned = (a: object, b: object, more: object) =>
+      judged({ a: { bridge, broker: a }, b: { broker: b } }, [
+        { name: 'c', from: 'a', to: 'b', dynamicallyIncludedDestinations: [], ...more },
+      ]).filter((line) => line.includes('management'));
+    const seeing = { ...broker, management };
+    const wild = [{ queue: 'exact' }, { queue: 'a.>' }, { queueRegex: '^a' }, { exchange: '>' }];
+    const at = (key: string, index: number, kind: string, where: string) =>
+      `warning networkConnectors[0].${key}[${index}].${kind} means queues that ${where} cannot list without a management API`;
+    const both = (key: string, where: string) => [at(key, 1, 'queue', where), at(key, 2, 'queueRegex', where)];
+    const [dynamic, fixed] = ['dynamicallyIncludedDestinations', 'staticallyIncludedDestinations'] as const;
+    expect(warned(broker, seeing, { [dynamic]: wild })).toEqual([]);
+    expect(warned(seeing, broker, { [dynamic]: wild })).toEqual(both(dynamic, 'b'));
+    expect(warned(broker, seeing, { [fixed]: wild })).toEqual(both(fixed, 'a'));
+    expect(warned(seeing, broker, { [fixed]: wild })).toEqual([]);
+    expect(warned(broker, broker, { [fixed]: wild, duplex: true })).toEqual(both(fixed, 'a and b'));
+  });
+
   it('is given for wildcards that are none, and for reserved names', () => {
     expect(advised({ dynamicallyIncludedDestinations: [{ queue: 'orders-*' }, { queue: 'amq.gen' }] })).toHaveLength(2);
   });

@@ -351,7 +351,7 @@ describe('running one cluster of several', () => {
     expect(errors(load(third))).toHaveLength(3);
     const east = load(third, { cluster: ['east'] });
     expect(errors(east)).toEqual([]);
-    expect(east.topology!.warnings).toHaveLength(4);
+    expect(east.topology!.warnings).toHaveLength(5);
     expect(east.topology!.connectors.map(({ name }) => name)).toContain('w2e');
     expect(errors(load(third, { cluster: ['west'] }))).toHaveLength(2);
   });
