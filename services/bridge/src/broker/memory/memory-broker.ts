@@ -11,8 +11,8 @@ import { MemorySource } from './memory-source.ts';
 
 export interface MemoryBrokerConfig {
   readonly cluster: string;
-  /** Each way, ms; default 1. */
-  readonly latencyMs?: number;
+  /** Each way, ms; default 1. A function is asked each time: a broker may become slow. */
+  readonly latencyMs?: number | (() => number);
 }
 
 /** A live connection to the server, as the roles see it. */
@@ -34,7 +34,7 @@ export class MemoryBroker implements Broker {
   readonly #server: MemoryServer;
   readonly #clock: Clock;
   readonly #listener: BrokerListener;
-  readonly #latencyMs: number;
+  readonly #latency: () => number;
   readonly #uri: string;
   readonly #cluster: string;
   readonly #source: MemorySource;
@@ -52,7 +52,8 @@ export class MemoryBroker implements Broker {
     this.#server = server;
     this.#clock = server.clock;
     this.#listener = listener;
-    this.#latencyMs = config.latencyMs ?? 1;
+    const { latencyMs = 1 } = config;
+    this.#latency = typeof latencyMs === 'number' ? () => latencyMs : latencyMs;
     this.#cluster = config.cluster;
     this.#uri = `memory://${config.cluster}`;
     this.#source = new MemorySource();
@@ -84,11 +85,19 @@ export class MemoryBroker implements Broker {
     this.#listener.stateChanged({ is: 'down', attempt: 0 });
   }
 
+  /** Its process dies: nothing that is under way gets there, nobody is told, and the server takes back what it had handed over. */
+  crash(): void {
+    if (!this.#running) return;
+    this.#running = false;
+    if (this.#session) this.#server.leave(this.#session.server);
+    this.#end();
+  }
+
   #dial(): void {
     const epoch = ++this.#epoch;
     this.#listener.stateChanged({ is: 'connecting', uri: this.#uri });
-    this.#wake(this.#latencyMs, epoch, () => {
-      const pipes = new MemoryPipes(this.#clock, this.#latencyMs);
+    this.#wake(this.#latency(), epoch, () => {
+      const pipes = new MemoryPipes(this.#clock, this.#latency);
       const connection: MemoryConnection = { server: this.#server, pipes };
       const session: ServerSession = {
         queueDeleted: (queue) => this.#source.queueDeleted(queue),

@@ -86,7 +86,13 @@ export class MemoryServer {
   /** An application's consumer. @param prefetch 0: no limit */
   addConsumer(
     queue: string,
-    options: { readonly prefetch: number; readonly priority?: number; readonly acknowledges?: boolean },
+    options: {
+      readonly prefetch: number;
+      readonly priority?: number;
+      readonly acknowledges?: boolean;
+      /** Told of each message that it was handed; must not call back into the server. */
+      readonly took?: (message: StoredMessage) => void;
+    },
   ): TestConsumer {
     const target = this.declare(queue);
     const held = new Set<StoredMessage>();
@@ -100,6 +106,7 @@ export class MemoryServer {
       isBridge: false,
       held,
       take: (message) => {
+        options.took?.(message);
         if (options.acknowledges) target.acknowledge(consumer, message);
       },
     };

@@ -6,13 +6,14 @@ import type { Clock } from '@tombolo/kernel/clock';
  */
 export class MemoryPipes {
   readonly #clock: Clock;
-  readonly #latencyMs: number;
+  readonly #latency: () => number;
   #closed = false;
-  #batches = new Map<'server' | 'client', { at: number; calls: (() => void)[] }>();
+  /** The last batch each way that may still be under way: nothing overtakes it. */
+  readonly #batches = new Map<'server' | 'client', { at: number; calls: (() => void)[] }>();
 
-  constructor(clock: Clock, latencyMs: number) {
+  constructor(clock: Clock, latency: () => number) {
     this.#clock = clock;
-    this.#latencyMs = latencyMs;
+    this.#latency = latency;
   }
 
   toServer(call: () => void): void {
@@ -29,8 +30,8 @@ export class MemoryPipes {
 
   #put(to: 'server' | 'client', call: () => void): void {
     if (this.#closed) return;
-    const at = this.#clock.now() + this.#latencyMs;
     const open = this.#batches.get(to);
+    const at = Math.max(this.#clock.now() + this.#latency(), open?.at ?? 0);
     if (open && open.at === at) {
       open.calls.push(call);
       return;
