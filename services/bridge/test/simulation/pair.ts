@@ -3,18 +3,7 @@ import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
 import { Orphans } from '../../src/stream/in-doubt.ts';
 import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
 import { SourceStream } from '../../src/stream/source-machine.ts';
-
-/** A small, fast, seeded generator (mulberry32): the same seed gives the same run on every machine. */
-export function seeded(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = a;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { seeded } from './chance.ts';
 
 export interface Faults {
   /** Chance that a frame is lost, and largest extra delay that lets frames overtake each other (ms). */

@@ -1,0 +1,158 @@
+import type { Judge } from './judge.ts';
+import type { LinkNetwork } from './link-network.ts';
+import { keyOf } from './message.ts';
+import type { Fault, Schedule } from './schedule.ts';
+import type { Site } from './site.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** Another fault as near as this may keep bridges from telling each other what is in doubt. */
+const nearMs = 15_000;
+
+/** Makes a schedule's faults happen, and says what they excuse. */
+export class Faults {
+  readonly #schedule: Schedule;
+  readonly #clock: VirtualClock;
+  readonly #sites: ReadonlyMap<string, Site>;
+  readonly #links: LinkNetwork;
+  readonly #judge: Judge;
+
+  constructor(
+    schedule: Schedule,
+    clock: VirtualClock,
+    sites: ReadonlyMap<string, Site>,
+    links: LinkNetwork,
+    judge: Judge,
+  ) {
+    this.#schedule = schedule;
+    this.#clock = clock;
+    this.#sites = sites;
+    this.#links = links;
+    this.#judge = judge;
+  }
+
+  start(): void {
+    for (const fault of this.#schedule.faults) {
+      this.#clock.wake(fault.atMs, () => {
+        const end = this.#begin(fault);
+        this.#clock.after(fault.forMs, end);
+      });
+    }
+  }
+
+  /** Returns how to end it. */
+  #begin(fault: Fault): () => void {
+    switch (fault.is) {
+      case 'bridge-crash': {
+        const site = this.#site(fault.site);
+        this.#excuse(site, fault);
+        site.crashBridge(fault.replica);
+        return () => site.startBridge(fault.replica);
+      }
+      case 'bridge-restart': {
+        const site = this.#site(fault.site);
+        if (this.#company(fault)) this.#excuse(site, fault);
+        site.stopBridge(fault.replica).then(
+          () => {},
+          (thrown: unknown) => this.#judge.report('no exception', `stop: ${String(thrown)}`),
+        );
+        return () => this.#startOnceStopped(site, fault.replica);
+      }
+      case 'broker-crash': {
+        const site = this.#site(fault.site);
+        this.#excuse(site, fault);
+        this.#judge.allowDuplicates(fault.forgets * site.server.queues.size);
+        site.crashBroker(fault.forgets);
+        return () => site.restartBroker();
+      }
+      case 'broker-cut': {
+        const site = this.#site(fault.site);
+        this.#excuse(site, fault);
+        site.cutBroker();
+        return () => {};
+      }
+      case 'broker-slow':
+        return this.#site(fault.site).slow(fault.latencyMs);
+      case 'alarm': {
+        const site = this.#site(fault.site);
+        site.alarm(true);
+        return () => site.alarm(false);
+      }
+      case 'link-cut':
+        this.#links.cut(...fault.between);
+        return () => {};
+      case 'link-freeze':
+        this.#links.freeze(...fault.between, fault.forMs);
+        return () => {};
+      case 'link-slow':
+        return this.#links.slow(...fault.between, fault.latencyMs);
+      case 'partition':
+        return this.#links.partition(fault.sites);
+      case 'pause': {
+        const site = this.#site(fault.site);
+        for (const bridge of site.bridges) bridge.pause(fault.connector);
+        return () => {
+          for (const bridge of site.bridges) bridge.resume(fault.connector);
+        };
+      }
+      case 'queue-away': {
+        const site = this.#site(fault.site);
+        this.#excuse(site, fault);
+        this.#judge.forgive(this.#messagesAt(site, fault.queue));
+        site.deleteQueue(fault.queue);
+        return () => site.declareQueue(fault.queue);
+      }
+      default:
+        throw new Error(`unexpected ${fault satisfies never}`);
+    }
+  }
+
+  #startOnceStopped(site: Site, replica: number): void {
+    if (site.isStopping(replica)) this.#clock.after(100, () => this.#startOnceStopped(site, replica));
+    else site.startBridge(replica);
+  }
+
+  #site(name: string): Site {
+    return this.#sites.get(name)!;
+  }
+
+  /**
+   * The windows in which a message may be doubled: what is under way to a sink that dies, and what a source that dies has sent,
+   * if a local consumer may be handed it first or other faults keep peers from telling what they have of it.
+   */
+  #excuse(site: Site, fault: Fault): void {
+    let allowed = 0;
+    const company = this.#company(fault);
+    for (const other of this.#sites.values()) {
+      for (const bridge of other.bridges) {
+        for (const { role, peer, destination, unsettled } of bridge.view().streams) {
+          if (role !== 'source') continue;
+          const isSink = peer === site.name;
+          const isSource = other === site && (company || this.#hasLocalConsumer(site.name, destination));
+          if (isSink || isSource) allowed += unsettled;
+        }
+      }
+    }
+    this.#judge.allowDuplicates(allowed);
+  }
+
+  #hasLocalConsumer(site: string, queue: string): boolean {
+    return this.#schedule.consumers.some((plan) => plan.site === site && plan.queue === queue);
+  }
+
+  /** Other faults are near. */
+  #company(fault: Fault): boolean {
+    return this.#schedule.faults.some(
+      (other) =>
+        other !== fault &&
+        other.atMs < fault.atMs + fault.forMs + nearMs &&
+        fault.atMs < other.atMs + other.forMs + nearMs,
+    );
+  }
+
+  #messagesAt(site: Site, name: string): string[] {
+    const queue = site.server.queues.get(name);
+    if (!queue) return [];
+    const held = queue.consumers.flatMap((consumer) => [...consumer.held]);
+    return [...queue.ready, ...held].map(({ body }) => keyOf(body));
+  }
+}
