@@ -121,16 +121,15 @@ export class Faults {
    */
   #excuse(site: Site, fault: Fault): void {
     let allowed = 0;
-    const company = this.#company(fault);
     for (const other of this.#sites.values()) {
       for (const bridge of other.bridges) {
-        for (const { role, peer, destination, unsettled } of bridge.view().streams) {
-          if (role !== 'source') continue;
-          const isSink = peer === site.name;
-          const isSource = other === site && (company || this.#hasLocalConsumer(site.name, destination));
-          if (isSink || isSource) allowed += unsettled;
-        }
+        for (const { role, peer, unsettled } of bridge.view().streams)
+          if (role === 'source' && peer === site.name) allowed += unsettled;
       }
+    }
+    const company = this.#company(fault);
+    for (const [name, queue] of site.server.queues) {
+      if (company || this.#hasLocalConsumer(site.name, name)) allowed += queue.unacknowledged.length;
     }
     this.#judge.allowDuplicates(allowed);
   }
@@ -152,7 +151,6 @@ export class Faults {
   #messagesAt(site: Site, name: string): string[] {
     const queue = site.server.queues.get(name);
     if (!queue) return [];
-    const held = queue.consumers.flatMap((consumer) => [...consumer.held]);
-    return [...queue.ready, ...held].map(({ body }) => keyOf(body));
+    return [...queue.ready, ...queue.unacknowledged].map(({ body }) => keyOf(body));
   }
 }

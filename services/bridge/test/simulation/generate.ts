@@ -37,8 +37,9 @@ export const calm: Frame = {
   filters: true,
 };
 
-/** When applications come and faults begin, ms. */
-const busyMs = [300, 2_500] as const;
+/** While applications come, and while faults begin: most faults strike while messages move (ms). */
+const busyMs = [0, 2_000] as const;
+const troubleMs = [50, 2_200] as const;
 
 /** One run, made from a seed. The same seed and frame make the same schedule. */
 export function drawSchedule(seed: number, frame: Frame): Schedule {
@@ -97,7 +98,7 @@ function drawProducers(shape: Shape, queues: readonly string[], frame: Frame, ch
     site,
     queue: chance.pick(queues),
     fromMs: chance.happens(0.3) ? 0 : chance.between(0, busyMs[1] / 2),
-    everyMs: chance.pick([0, 1, 5, 15]),
+    everyMs: chance.pick([0, 1, 5, busyMs[1] / messages, busyMs[1] / messages]),
     count: Math.max(1, Math.floor(messages / sites.length)),
     bodyBytes: chance.pick([20, 200, 200, 3_000]),
     messageIds: chance.happens(0.5),
@@ -142,7 +143,7 @@ function drawFaults(
 ): Fault[] {
   if (frame.faults.length === 0) return [];
   const faults = Array.from({ length: chance.whole(...frame.faultCount) }, () => {
-    const when = { atMs: chance.between(...busyMs), forMs: 0 };
+    const when = { atMs: chance.between(...troubleMs), forMs: 0 };
     return drawFault(chance.pick(frame.faults), when, shape, queues, connectors, frame, chance);
   });
   return faults.sort((a, b) => a.atMs - b.atMs);

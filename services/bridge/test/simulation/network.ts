@@ -156,9 +156,9 @@ export class Network {
         }
       }
       for (const [name, queue] of site.server.queues) {
-        for (const { isBridge, held } of queue.consumers) {
-          if (isBridge && held.size > 0) found.push(`${held.size} of ${name} on ${site.name} are not acknowledged`);
-        }
+        const local = queue.consumers.filter(({ isBridge }) => !isBridge).reduce((sum, { held }) => sum + held.size, 0);
+        const held = queue.unacknowledged.length - local;
+        if (held > 0) found.push(`${held} of ${name} on ${site.name} are not acknowledged`);
       }
     }
     return found;
@@ -215,13 +215,10 @@ export class Network {
   #present(): { key: string; place: string }[] {
     const found: { key: string; place: string }[] = [];
     for (const { name, server } of this.#sites.values()) {
-      for (const [queue, { ready, consumers }] of server.queues) {
-        const place = `${queue} on ${name}`;
-        for (const { body } of ready) found.push({ key: keyOf(body), place });
-        for (const consumer of consumers) {
-          const held = consumer.isBridge ? `${place}, held by its bridge` : `${place}, held by a consumer`;
-          for (const { body } of consumer.held) found.push({ key: keyOf(body), place: held });
-        }
+      for (const [queue, { ready, unacknowledged }] of server.queues) {
+        for (const { body } of ready) found.push({ key: keyOf(body), place: `${queue} on ${name}` });
+        for (const { body } of unacknowledged)
+          found.push({ key: keyOf(body), place: `${queue} on ${name}, unacknowledged` });
       }
     }
     return found;

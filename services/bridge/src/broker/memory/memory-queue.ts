@@ -41,6 +41,11 @@ export class MemoryQueue {
     this.properties = properties;
   }
 
+  /** Everything that was handed over and is not acknowledged, whether or not its consumer is still there. */
+  get unacknowledged(): readonly StoredMessage[] {
+    return [...this.consumers.flatMap((consumer) => [...consumer.held]), ...this.#adrift];
+  }
+
   /** False: refused, since it is full and rejects. */
   offer(message: Omit<StoredMessage, 'position' | 'redelivered'>): boolean {
     const { overflow } = this.properties;
