@@ -120,6 +120,7 @@ export class Faults {
    * if a local consumer may be handed it first or other faults keep peers from telling what they have of it.
    */
   #excuse(site: Site, fault: Fault): void {
+    this.#judge.died(site.name);
     let allowed = 0;
     for (const other of this.#sites.values()) {
       for (const bridge of other.bridges) {

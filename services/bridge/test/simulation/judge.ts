@@ -36,6 +36,13 @@ export interface Tally {
   readonly allowedDuplicates: number;
 }
 
+/** A message that is in a queue, or was handed over by it and is not acknowledged. */
+export interface Whereabouts {
+  readonly key: string;
+  readonly site: string;
+  readonly queue: string;
+}
+
 interface Fate {
   /** How often it was worked on, and how often a bridge brought it into a queue. */
   consumed: number;
@@ -78,6 +85,7 @@ export class Judge {
   readonly #presences = new Map<string, Presence>();
   /** The latest number of a producer that came to a cluster first of all. */
   readonly #latest = new Map<string, number>();
+  readonly #died = new Set<string>();
   readonly #orderly: boolean;
   readonly #settled: boolean;
   #forwards = 0;
@@ -145,6 +153,11 @@ export class Judge {
     this.#allowedDuplicates += count;
   }
 
+  /** What was known of messages of this cluster's queues that are in doubt may be known to its peers only. */
+  died(site: string): void {
+    this.#died.add(site);
+  }
+
   /** These may be gone: their queue was deleted. */
   forgive(keys: readonly string[]): void {
     for (const key of keys) {
@@ -161,19 +174,23 @@ export class Judge {
 
   // ---- at the end ------------------------------------------------------------------------------------------------------------
 
-  /** @param present every message that waits in a queue or is with a consumer, by key and place */
-  conclude(present: readonly { readonly key: string; readonly place: string }[]): Tally {
-    const places = new Map<string, string[]>();
-    for (const { key, place } of present) places.set(key, [...(places.get(key) ?? []), place]);
+  /** @param present every message that waits in a queue or is with a consumer */
+  conclude(present: readonly Whereabouts[]): Tally {
+    const places = new Map<string, Whereabouts[]>();
+    for (const found of present) places.set(found.key, [...(places.get(found.key) ?? []), found]);
     let duplicates = 0;
     const doubled: string[] = [];
     for (const [key, { consumed, forgiven, arrivals }] of this.#fates) {
-      const copies = consumed + (places.get(key)?.length ?? 0);
+      const waiting = places.get(key) ?? [];
+      // Delivered, and in the queue of a source that has died: it is recognised when a bridge or nobody takes it.
+      const inDoubt = consumed > 0 ? waiting.filter(({ site }) => this.#died.has(site)).length : 0;
+      const copies = consumed + waiting.length - inDoubt;
       if (copies === 0 && !forgiven)
         this.report('nothing is lost', `${key} is nowhere; it was moved ${arrivals} times`);
       if (copies > 1) {
         duplicates += copies - 1;
-        doubled.push(`${key} (${consumed} × consumed, now in ${places.get(key)?.join(', ') || 'no queue'})`);
+        const where = waiting.map(({ site, queue }) => `${queue} on ${site}`).join(', ');
+        doubled.push(`${key} (${consumed} × consumed, now in ${where || 'no queue'})`);
       }
     }
     if (duplicates > this.#allowedDuplicates) {
@@ -197,7 +214,8 @@ export class Judge {
   #judgeDemand(site: string, queue: string, key: string): void {
     const { consumers, leftAt, ever } = this.#presence(site, queue);
     if (consumers > 0) return;
-    const { disturbedAt, latencyMs } = this.#sites.get(site)!;
+    const { disturbedAt, latencyMs, stopping } = this.#sites.get(site)!;
+    if (ever && stopping) return; // a bridge that drains still takes what is on its way
     const now = this.#clock.now();
     // The bridge hears of a consumer's leaving, and what it publishes arrives, a broker's latency late.
     const knows = now - leftAt > 4 * latencyMs + 5 && now - disturbedAt > afterglowMs;

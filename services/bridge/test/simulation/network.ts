@@ -5,7 +5,7 @@ import { ConsumerApplication, ProducerApplication } from './application.ts';
 import { Chance } from './chance.ts';
 import type { Tamper } from './connection.ts';
 import { Faults } from './faults.ts';
-import { Judge, stuckQueues, type Tally, type Violation } from './judge.ts';
+import { Judge, stuckQueues, type Tally, type Violation, type Whereabouts } from './judge.ts';
 import { LinkNetwork } from './link-network.ts';
 import { keyOf } from './message.ts';
 import { Reach, topologyOf } from './reach.ts';
@@ -212,13 +212,11 @@ export class Network {
     }
   }
 
-  #present(): { key: string; place: string }[] {
-    const found: { key: string; place: string }[] = [];
-    for (const { name, server } of this.#sites.values()) {
+  #present(): Whereabouts[] {
+    const found: Whereabouts[] = [];
+    for (const { name: site, server } of this.#sites.values()) {
       for (const [queue, { ready, unacknowledged }] of server.queues) {
-        for (const { body } of ready) found.push({ key: keyOf(body), place: `${queue} on ${name}` });
-        for (const { body } of unacknowledged)
-          found.push({ key: keyOf(body), place: `${queue} on ${name}, unacknowledged` });
+        for (const { body } of [...ready, ...unacknowledged]) found.push({ key: keyOf(body), site, queue });
       }
     }
     return found;

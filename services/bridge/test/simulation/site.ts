@@ -159,6 +159,11 @@ export class Site {
     if (this.#processes[replica] === process) this.#processes[replica] = undefined;
   }
 
+  /** One of its bridges drains. */
+  get stopping(): boolean {
+    return this.#processes.some((process) => process?.stopping);
+  }
+
   isStopping(replica: number): boolean {
     return this.#processes[replica]?.stopping ?? false;
   }
