@@ -88,6 +88,8 @@ export class SourceStream {
   #consumeAt = 0;
   #refusal: string | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
+  /** When a stream that is finishing, and was refused, asks again how things stand. */
+  #reopenAt = Number.POSITIVE_INFINITY;
   /** An empty batch is due: it tells the sink, behind all data, what it should have by then. */
   #marker = false;
   #stateAt = Number.POSITIVE_INFINITY;
@@ -173,6 +175,7 @@ export class SourceStream {
       this.#intake.overdueAt,
     );
     if (this.#linked && (phase.is === 'idle' || phase.is === 'opening')) at = Math.min(at, phase.retryAt);
+    if (this.#linked && phase.is === 'finishing') at = Math.min(at, this.#reopenAt);
     if (this.#consumeAt > 0 && this.#mayConsume()) at = Math.min(at, this.#consumeAt);
     return at;
   }
@@ -236,7 +239,8 @@ export class SourceStream {
     if (!this.#isOurs(epoch) || this.#phase.is === 'ended') return [];
     this.#stopConsuming();
     this.#returned(this.#flight.returnUnsent(), 'refused');
-    if (this.#phase.is !== 'finishing') this.#phase = { is: 'idle', retryAt: now + retryAfterMs, reason };
+    if (this.#phase.is === 'finishing') this.#reopenAt = now + retryAfterMs;
+    else this.#phase = { is: 'idle', retryAt: now + retryAfterMs, reason };
     if (this.#flight.unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
     this.#settleDown(now);
     return this.#take();
@@ -450,6 +454,10 @@ export class SourceStream {
     if (now >= this.#holdUntil) this.#expireHold('link_lost');
     const phase = this.#phase;
     if ((phase.is === 'idle' || phase.is === 'opening') && now >= phase.retryAt && this.#linked) this.#open(now);
+    if (phase.is === 'finishing' && now >= this.#reopenAt && this.#linked) {
+      this.#reopenAt = Number.POSITIVE_INFINITY;
+      this.#sendOpen();
+    }
     if (now >= this.#stateAt) {
       this.#marker = this.#flight.unsettled > 0;
       this.#sendState(now);
