@@ -37,6 +37,20 @@ export const calm: Frame = {
   filters: true,
 };
 
+/** Consumers come and go. */
+export const restless: Frame = { ...calm, moves: true };
+
+/** Up to `most` of these faults. */
+export function troubled(faults: readonly FaultKind[], most: number, more: Partial<Frame> = {}): Frame {
+  return { ...restless, faults, faultCount: [1, most], ...more };
+}
+
+/** Every kind of fault but the loss of a queue. */
+export const everyFault: readonly FaultKind[] = [
+  ...(['bridge-crash', 'bridge-restart', 'broker-crash', 'broker-cut', 'broker-slow', 'alarm'] as const),
+  ...(['link-cut', 'link-freeze', 'link-slow', 'partition', 'pause'] as const),
+];
+
 /** While applications come, and while faults begin: most faults strike while messages move (ms). */
 const busyMs = [0, 2_000] as const;
 const troubleMs = [50, 2_200] as const;

@@ -103,7 +103,12 @@ export class Judge {
     this.#clock = clock;
     this.#sites = sites;
     const stays = schedule.consumers.every(({ untilMs }) => untilMs === Number.POSITIVE_INFINITY);
-    this.#orderly = stays && schedule.faults.every(({ is }) => !redelivers.has(is));
+    // What one sink cannot be sent comes late to another.
+    const single = schedule.queues.every(
+      (name) => new Set(schedule.consumers.filter(({ queue }) => queue === name).map(({ site }) => site)).size <= 1,
+    );
+    const mild = schedule.faults.every(({ is }) => !redelivers.has(is));
+    this.#orderly = stays && mild && (single || schedule.faults.length === 0);
     this.#settled = stays && schedule.faults.length === 0;
   }
 

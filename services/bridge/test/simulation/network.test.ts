@@ -1,27 +1,16 @@
 import { describe } from 'vitest';
-import { calm, type Frame } from './generate.ts';
-import { scenario } from './scenario.ts';
-import type { FaultKind } from './schedule.ts';
-
-const restless: Frame = { ...calm, moves: true };
-const troubled = (faults: readonly FaultKind[], most: number, more: Partial<Frame> = {}): Frame => ({
-  ...restless,
-  faults,
-  faultCount: [1, most],
-  ...more,
-});
+import { calm, restless, troubled } from './generate.ts';
+import { broken, scenario } from './scenario.ts';
 
 describe('a network in simulation', () => {
-  // Known: consumers on both sides of a connector that are all busy pull each other's waiting messages to and fro.
+  // Consumers on both sides of a connector that are all busy pull each other's waiting messages to and fro: see below.
   scenario('without faults every message arrives once, in order, where it is wanted', calm, [
     'no ping-pong',
     'no hoarding',
   ]);
   scenario('where messages flow one way, slow consumers hoard nothing', {
     ...calm,
-    ways: 'one',
-    shapes: ['pair', 'star'],
-    slowConsumers: true,
+    ...{ ways: 'one', shapes: ['pair', 'star'], slowConsumers: true },
   });
   scenario('consumers that come and go strand nothing', restless);
   scenario(
@@ -36,5 +25,12 @@ describe('a network in simulation', () => {
     troubled(['partition', 'pause'], 3),
   );
   scenario('killed bridges double only what was under way to their clusters', troubled(['bridge-crash'], 3));
-  scenario('killed bridges without consumers of their own', troubled(['bridge-crash'], 3, { localConsumers: false }));
+  scenario(
+    'a killed bridge without local consumers doubles nothing that it has sent',
+    troubled(['bridge-crash'], 3, { localConsumers: false }),
+  );
+  broken('busy consumers on both sides leave each other’s messages alone', {
+    ...calm,
+    ...{ ways: 'both', shapes: ['pair'], slowConsumers: true },
+  });
 });

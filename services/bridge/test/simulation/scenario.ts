@@ -39,13 +39,20 @@ export async function report(schedule: Schedule, run: (candidate: Schedule) => P
 
 /** A sentence that holds for every seed. */
 export function scenario(sentence: string, frame: Frame, tolerated: readonly Invariant[] = []): void {
-  it(sentence, { timeout: 3_600_000 }, async () => {
-    const [first, last] = only === undefined ? [1, seeds] : [Number(only), Number(only)];
-    for (let seed = first; seed <= last; seed++) {
-      const schedule = drawSchedule(seed, frame);
-      const run = (candidate: Schedule) => judged(candidate, {}, tolerated);
-      const { violations } = await run(schedule);
-      if (violations.length > 0) throw new Error(await report(schedule, run));
-    }
-  });
+  it(sentence, { timeout: 3_600_000 }, () => everySeed(frame, tolerated));
+}
+
+/** A sentence that ought to hold and is known not to: the test says so when it does. */
+export function broken(sentence: string, frame: Frame): void {
+  it.fails(sentence, { timeout: 3_600_000 }, () => everySeed(frame, [], async (schedule) => `seed ${schedule.seed}`));
+}
+
+async function everySeed(frame: Frame, tolerated: readonly Invariant[], explain = report): Promise<void> {
+  const [first, last] = only === undefined ? [1, seeds] : [Number(only), Number(only)];
+  for (let seed = first; seed <= last; seed++) {
+    const schedule = drawSchedule(seed, frame);
+    const run = (candidate: Schedule) => judged(candidate, {}, tolerated);
+    const { violations } = await run(schedule);
+    if (violations.length > 0) throw new Error(await explain(schedule, run));
+  }
 }
