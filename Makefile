@@ -14,7 +14,8 @@ test: setup ## every test, real brokers included
 	@infra/tools/test.sh
 
 sim: setup ## the simulation with many more seeds than in `make test`
-	TOMBOLO_SEEDS=$${TOMBOLO_SEEDS:-1000} npx vitest run services/bridge/test/simulation
+	TOMBOLO_SEEDS=$${TOMBOLO_SEEDS:-1000} npx vitest run --project parts \
+		--fileParallelism --maxWorkers=2 services/bridge/test/simulation
 
 demo: setup ## two brokers, two bridges, and messages that cross on demand; KEEP=1 stays up until Ctrl-C
 	@infra/tools/scratch.sh --keep-on-failure node infra/demo/demo.mjs

@@ -73,6 +73,12 @@ export class Connection {
     return this.#broken;
   }
 
+  /** The end at `cluster` hears nothing before `at`: what is sent to it waits. */
+  readyAt(cluster: string, at: number): void {
+    const way = this.#ways.get(this.#other(cluster))!;
+    way.control = way.data = at;
+  }
+
   /** From now on the end at `cluster` is used. */
   attach(cluster: string, handler: EndHandler): void {
     this.#handlers.set(cluster, handler);

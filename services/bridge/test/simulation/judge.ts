@@ -250,7 +250,8 @@ export class Judge {
     const capacity = plans.reduce((sum, { prefetch }) => sum + prefetch, 0);
     const perMs = plans.reduce((sum, { workMs }) => sum + 1 / workMs, 0);
     const { latencyMs, jitterMs, brokerLatencyMs } = schedule.weather;
-    const roundTripMs = 2 * (latencyMs + jitterMs) + 6 * brokerLatencyMs;
+    const hops = Math.min(sources, Math.max(1, ...schedule.connectors.map(({ networkTTL }) => networkTTL)));
+    const roundTripMs = 2 * hops * (latencyMs + jitterMs) + 6 * brokerLatencyMs;
     const bound = 2 * (capacity + perMs * roundTripMs) + sources + 4;
     const ready = this.#sites.get(site)!.server.queues.get(queue)?.ready ?? [];
     if (ready.length <= bound * this.hoard) return;

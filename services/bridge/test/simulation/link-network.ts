@@ -172,7 +172,7 @@ export class LinkNetwork {
       const ends = [pair.dialler, pair.listener] as const;
       const connection = new Connection(ends, this.#clock, pair.chance, conditions, this.#tamper);
       pair.connection = connection;
-      // What the listener says at once arrives when the dialler is ready: not before.
+      connection.readyAt(dialler.cluster, this.#clock.now() + latencyMs);
       this.#clock.after(latencyMs, () => {
         pair.dialling = false;
         pair.attempts = 0;

@@ -13,7 +13,7 @@ describe('a network of several hops, in simulation', () => {
     'no ping-pong',
     'no hoarding',
   ]);
-  scenario('consumers that come and go strand nothing', { ...restless, ...far });
+  scenario('consumers that come and go strand nothing', { ...restless, ...far }, ['no hoarding']);
   scenario(
     'links that break, freeze or crawl on the way lose and double nothing',
     troubled(['link-cut', 'link-freeze', 'link-slow'], 5, far),

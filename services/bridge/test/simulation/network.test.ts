@@ -12,7 +12,7 @@ describe('a network in simulation', () => {
     ...calm,
     ...{ ways: 'one', shapes: ['pair', 'star'], slowConsumers: true },
   });
-  scenario('consumers that come and go strand nothing', restless);
+  scenario('consumers that come and go strand nothing', restless, ['no hoarding']);
   scenario(
     'links that break, freeze or crawl lose and double nothing',
     troubled(['link-cut', 'link-freeze', 'link-slow'], 5),
