@@ -84,6 +84,8 @@ export class Advertiser {
   }
 
   snapshots(): void {
+    // What a snapshot leaves out (its connector is paused) counts as withdrawn by its version: told again, it must be newer.
+    for (const [key, demand] of this.#own) this.#own.set(key, { ...demand, version: ++this.#version });
     for (const peer of this.#options.agreement.peers) this.snapshot(peer);
   }
 
