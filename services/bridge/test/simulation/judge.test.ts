@@ -54,8 +54,8 @@ function publishing(broker: Broker, treat: (count: number) => 'store' | 'pretend
 }
 
 function over(broker: Broker, parts: Partial<Pick<Broker, 'source' | 'sink' | 'demand'>>): Broker {
-  const { source, sink, demand } = broker;
-  return { source, sink, demand, ...parts, start: () => broker.start(), stop: () => broker.stop() };
+  const { source, sink, demand, bindings, buffers } = broker;
+  return { source, sink, demand, bindings, buffers, ...parts, start: () => broker.start(), stop: () => broker.stop() };
 }
 
 const blind = (broker: Broker): Broker =>

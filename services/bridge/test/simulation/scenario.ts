@@ -8,6 +8,8 @@ import { shrink } from './shrink.ts';
 /** How many runs there are of each scenario, from seed 1 on; `TOMBOLO_SEED=n` runs this one only. */
 const seeds = Number(process.env['TOMBOLO_SEEDS'] ?? 50);
 const only = process.env['TOMBOLO_SEED'];
+/** How many it takes at least to show what is known not to hold. */
+const seedsOfBroken = 100;
 
 /** One run; `tolerated` invariants are not looked at. */
 export async function judged(
@@ -39,18 +41,23 @@ export async function report(schedule: Schedule, run: (candidate: Schedule) => P
 
 /** A sentence that holds for every seed. */
 export function scenario(sentence: string, frame: Frame, tolerated: readonly Invariant[] = []): void {
-  it(sentence, { timeout: 3_600_000 }, () => everySeed(frame, tolerated));
+  it(sentence, { timeout: 3_600_000 }, () => everySeed(frame, tolerated, seeds, report));
 }
 
 /** A sentence that ought to hold and is known not to: the test says so when it does. */
 export function broken(sentence: string, frame: Frame): void {
   it.skipIf(only !== undefined).fails(sentence, { timeout: 3_600_000 }, () =>
-    everySeed(frame, [], async (schedule) => `seed ${schedule.seed}`),
+    everySeed(frame, [], Math.max(seeds, seedsOfBroken), async (schedule) => `seed ${schedule.seed}`),
   );
 }
 
-async function everySeed(frame: Frame, tolerated: readonly Invariant[], explain = report): Promise<void> {
-  const [first, last] = only === undefined ? [1, seeds] : [Number(only), Number(only)];
+async function everySeed(
+  frame: Frame,
+  tolerated: readonly Invariant[],
+  count: number,
+  explain: typeof report,
+): Promise<void> {
+  const [first, last] = only === undefined ? [1, count] : [Number(only), Number(only)];
   for (let seed = first; seed <= last; seed++) {
     const schedule = drawSchedule(seed, frame);
     const run = (candidate: Schedule) => judged(candidate, {}, tolerated);

@@ -1,7 +1,15 @@
 import { Fault } from '@tombolo/kernel/fault';
 import { MemoryBroker } from '../../src/broker/memory/memory-broker.ts';
 import type { MemoryServer } from '../../src/broker/memory/memory-server.ts';
-import type { Broker, BrokerListener, DemandWatch, Sink, Source } from '../../src/broker/port.ts';
+import type {
+  BindingWatch,
+  Broker,
+  BrokerListener,
+  DemandWatch,
+  Sink,
+  Source,
+  TopicBuffers,
+} from '../../src/broker/port.ts';
 import type { ProcessClock } from './virtual-clock.ts';
 
 /**
@@ -12,6 +20,8 @@ export class SiteBroker implements Broker {
   readonly source: Source;
   readonly sink: Sink;
   readonly demand: DemandWatch;
+  readonly bindings: BindingWatch;
+  readonly buffers: TopicBuffers;
   readonly #memory: MemoryBroker;
   readonly #clock: ProcessClock;
   readonly #latency: () => number;
@@ -35,6 +45,8 @@ export class SiteBroker implements Broker {
     });
     const { source, sink, demand } = this.#memory;
     this.demand = demand;
+    this.bindings = this.#memory.bindings;
+    this.buffers = this.#memory.buffers;
     this.sink = {
       publisher: (destination, handler) => sink.publisher(destination, handler),
       unpublishable: (message) => sink.unpublishable(message),
