@@ -60,6 +60,8 @@ export interface DemandFrame {
   readonly path: readonly string[];
   /** The lowest networkTTL of all connectors on the path: none of them lets a longer path pass. */
   readonly ttl: number;
+  /** Longer ways of the sender, each with a higher ttl than those before: they lead clusters farther off, where `path` may not. */
+  readonly farther?: readonly { readonly path: readonly string[]; readonly ttl: number }[];
   /** The connector, by name, whose permission this advertisement uses on this link. */
   readonly connector: string;
   readonly consumers: number;
@@ -99,8 +101,9 @@ export interface SnapshotRequestFrame {
 }
 
 /**
- * Begins a full snapshot: what was advertised before on this link and is not repeated until `snapshot-end` is gone: withdrawn as
- * of `version`, when it is the sender's own, else unreachable.
+ * Begins a full snapshot. What was advertised before on this link and is not repeated until `snapshot-end` has no way by the sender any
+ * more. That is not withdrawn, also when it is the sender's own: another connector may permit it. Only what an earlier incarnation of
+ * the sender had advertised is.
  */
 export interface SnapshotFrame {
   readonly kind: 'snapshot-begin' | 'snapshot-end';

@@ -13,6 +13,7 @@ import {
 } from './fields.ts';
 import type {
   BindingUpdate,
+  DemandFrame,
   Destination,
   Frame,
   MessagesFrame,
@@ -48,6 +49,7 @@ export const headReaders: Readers = {
     ...demandKey(head),
     path: list(head, 'path', limits.pathClusters, clusterName),
     ttl: whole(head, 'ttl'),
+    ...farther(head),
     connector: text(head, 'connector', 255),
     consumers: whole(head, 'consumers'),
     queue: queueProperties(head, 'queue'),
@@ -188,6 +190,16 @@ function snapshotKey(head: Fields) {
     incarnation: whole(head, 'incarnation'),
     version: whole(head, 'version'),
     sighted: flag(head, 'sighted'),
+  };
+}
+
+function farther(head: Fields): Pick<DemandFrame, 'farther'> {
+  if (head['farther'] === undefined) return {};
+  return {
+    farther: list(head, 'farther', limits.pathClusters, (from, name) => {
+      const way = fields(from, name);
+      return { path: list(way, 'path', limits.pathClusters, clusterName), ttl: whole(way, 'ttl') };
+    }),
   };
 }
 

@@ -31,6 +31,11 @@ const demand = { sink: name, destination, incarnation: whole, version: whole };
 const collection = { source: name, sink: name, incarnation: whole };
 const is = <K extends Frame['kind']>(kind: K) => fc.constant(kind);
 
+const demandKeys = [
+  ...(['kind', 'sink', 'destination', 'incarnation', 'version'] as const),
+  ...(['path', 'ttl', 'connector', 'consumers', 'queue', 'leaseMs'] as const),
+] as const;
+
 export const message: fc.Arbitrary<StreamMessage> = fc.record({
   sequence: fc.integer({ min: 1, max: 2 ** 48 - 1 }),
   redelivered: fc.boolean(),
@@ -48,16 +53,20 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
     kind: is('connectors'),
     connectors: fc.array(fc.record({ name, from: name, to: name }), { maxLength: 4 }),
   }),
-  fc.record({
-    kind: is('demand'),
-    ...demand,
-    path: fc.array(name, { maxLength: 5 }),
-    ttl: whole,
-    connector: name,
-    consumers: whole,
-    queue,
-    leaseMs: fc.integer({ min: 0, max: 1e6 }),
-  }),
+  fc.record(
+    {
+      kind: is('demand'),
+      ...demand,
+      path: fc.array(name, { maxLength: 5 }),
+      ttl: whole,
+      farther: fc.array(fc.record({ path: fc.array(name, { maxLength: 5 }), ttl: whole }), { maxLength: 3 }),
+      connector: name,
+      consumers: whole,
+      queue,
+      leaseMs: fc.integer({ min: 0, max: 1e6 }),
+    },
+    { requiredKeys: demandKeys },
+  ),
   fc.record({ kind: is('withdraw'), ...demand }),
   fc.record({ kind: is('digest'), incarnation: whole, count: whole, digest: name }),
   fc.record({ kind: is('snapshot-request') }),
