@@ -116,7 +116,7 @@ export class Tracer {
       return {
         cluster: sink,
         consumers: last.consumers,
-        path: best?.frame.path.toReversed(),
+        path: best?.path.toReversed(),
         alternatives: Math.max(0, ways.size - 1),
         unserved,
         tooFar: this.#options.agreement.peers.flatMap((peer) => {

@@ -1,8 +1,11 @@
 import type { ControlFrame, DemandFrame, Destination, QueueProperties, WithdrawFrame } from '@tombolo/wire/frame';
+import { limits } from '@tombolo/wire/limits';
 import type { Agreement } from './agreement.ts';
 import { destinationKey } from './destination-key.ts';
 import { Digest, demandLine } from './digest.ts';
-import { LEASE_MS, type RouteChange, type RouteTable } from './route-table.ts';
+import { LEASE_MS } from './lease.ts';
+import type { RouteChange, RouteTable } from './route-table.ts';
+import type { Way } from './way.ts';
 
 /** A demand of the own cluster, as peers are to hear of it. */
 export interface OwnDemand {
@@ -20,13 +23,17 @@ export interface AdvertiserOptions {
   readonly now: () => number;
 }
 
+type Versioned = OwnDemand & { readonly version: number };
+
 /**
- * Tells peers of demand: the own cluster's, and what others have told that may pass through. A snapshot when a link begins,
+ * Tells linked peers of demand: the own cluster's, and what others have told that may pass through. A snapshot when a link begins,
  * changes after it, a digest from time to time.
  */
 export class Advertiser {
   readonly #options: AdvertiserOptions;
-  readonly #own = new Map<string, OwnDemand & { readonly version: number }>();
+  readonly #own = new Map<string, Versioned>();
+  /** What each peer with a link has been told, in short; kept up to date, so that a digest costs nothing. */
+  readonly #told = new Map<string, Digest>();
   /** One counter for all: a demand that goes and comes back still gets a higher version. */
   #version = 0;
   /** False: the own broker's consumers are not known; what was told stands, and nothing new is said. */
@@ -34,7 +41,7 @@ export class Advertiser {
 
   constructor(options: AdvertiserOptions) {
     this.#options = options;
-    this.#announce();
+    this.#refresh();
   }
 
   get sighted(): boolean {
@@ -49,126 +56,178 @@ export class Advertiser {
 
   /** The own cluster has this demand (now with these consumers). */
   advertise(demand: OwnDemand): void {
-    this.#own.set(destinationKey(demand.destination), { ...demand, version: ++this.#version });
-    if (this.#sighted) this.#tellOwn(demand.destination);
+    this.#advertise(demand, this.#sighted);
   }
 
   /** The own cluster has this demand no more. */
   withdraw(destination: Destination): void {
-    if (!this.#own.delete(destinationKey(destination))) return;
-    const { cluster, incarnation } = this.#options;
-    this.passOnWithdrawal(
-      { kind: 'withdraw', sink: cluster, destination, incarnation, version: ++this.#version },
-      cluster,
-    );
-  }
-
-  /** Another cluster's demand has another way, or none. */
-  passOn({ route, before }: RouteChange): void {
-    if (route.state !== 'standing') return;
-    const { agreement, send } = this.#options;
-    const { sink, destination, best } = route;
-    for (const peer of agreement.peers) {
-      const frame = best && this.#transit(peer, best.neighbour, best.frame);
-      if (frame) send(peer, frame);
-      else if (before && this.#transit(peer, before.neighbour, before.frame))
-        send(peer, { kind: 'unreachable', sink, destination });
+    const key = destinationKey(destination);
+    const before = this.#own.get(key);
+    if (!before) return;
+    this.#own.delete(key);
+    const { cluster, incarnation, send } = this.#options;
+    const frame: WithdrawFrame = {
+      ...{ kind: 'withdraw', sink: cluster, destination, incarnation, version: ++this.#version },
+    };
+    for (const [peer, told] of this.#told) {
+      const line = this.#ownFrame(peer, before);
+      if (!line) continue;
+      told.remove(demandLine(line));
+      send(peer, frame);
     }
   }
 
-  passOnWithdrawal(frame: WithdrawFrame, from: string): void {
-    const { agreement, send } = this.#options;
-    for (const peer of agreement.peers) {
-      if (peer !== from && peer !== frame.sink && this.#permits(peer, frame.destination)) send(peer, frame);
+  /** Another cluster's demand has other ways, or none. */
+  passOn({ route, before }: RouteChange): void {
+    const { sink, destination, front, state } = route;
+    const ways = state === 'standing' ? this.#onward(front) : noWays;
+    const waysBefore = this.#onward(before);
+    for (const [peer, told] of this.#told) {
+      const frame = this.#transit(peer, destination, ways);
+      const frameBefore = this.#transit(peer, destination, waysBefore);
+      const line = frame && demandLine(frame);
+      const lineBefore = frameBefore && demandLine(frameBefore);
+      if (line === lineBefore) continue;
+      if (lineBefore !== undefined) told.remove(lineBefore);
+      if (line !== undefined) told.add(line);
+      this.#options.send(peer, frame ?? { kind: 'unreachable', sink, destination });
+    }
+  }
+
+  /** A sink has withdrawn its demand, to which the ways were these. */
+  passOnWithdrawal(frame: WithdrawFrame, from: string, before: readonly Way[]): void {
+    const { destination, sink } = frame;
+    const waysBefore = this.#onward(before);
+    for (const [peer, told] of this.#told) {
+      const frameBefore = this.#transit(peer, destination, waysBefore);
+      if (frameBefore) told.remove(demandLine(frameBefore));
+      if (peer !== from && peer !== sink && this.#permits(peer, destination)) this.#options.send(peer, frame);
     }
   }
 
   snapshots(): void {
-    // What a snapshot leaves out (its connector is paused) counts as withdrawn by its version: told again, it must be newer.
-    for (const [key, demand] of this.#own) this.#own.set(key, { ...demand, version: ++this.#version });
-    for (const peer of this.#options.agreement.peers) this.snapshot(peer);
+    for (const peer of [...this.#told.keys()]) this.snapshot(peer);
   }
 
-  /** Everything that this peer should know, in one go. */
+  /** Everything that this peer should know, in one go; from now on it is told what changes. */
   snapshot(peer: string): void {
     const { incarnation, send } = this.#options;
     const head = { incarnation, version: this.#version, sighted: this.#sighted };
+    const told = new Digest();
+    this.#told.set(peer, told);
     send(peer, { kind: 'snapshot-begin', ...head });
-    for (const frame of this.#said(peer)) send(peer, frame);
+    for (const frame of this.#all(peer)) {
+      told.add(demandLine(frame));
+      send(peer, frame);
+    }
     send(peer, { kind: 'snapshot-end', ...head });
+  }
+
+  /** The peer's link is gone: it is told nothing until the next snapshot. */
+  lost(peer: string): void {
+    this.#told.delete(peer);
   }
 
   /** Refreshes the lease of all that was said, and repeats it in short, so that a peer that missed something asks again. */
   tick(): void {
-    this.#announce();
-    const { agreement, cluster, incarnation, send } = this.#options;
-    this.#tellOwn({ kind: 'cluster', name: cluster });
+    this.#refresh();
     if (!this.#sighted) return;
-    for (const peer of agreement.peers) {
-      const digest = new Digest();
-      for (const frame of this.#said(peer)) digest.add(demandLine(frame));
-      send(peer, { kind: 'digest', incarnation, count: digest.count, digest: digest.toString() });
+    const { incarnation, send } = this.#options;
+    for (const [peer, told] of this.#told) {
+      send(peer, { kind: 'digest', incarnation, count: told.count, digest: told.toString() });
     }
   }
 
   /** Why networkTTL keeps another cluster's demand from `peer`, as a sentence; undefined when it does not. */
   tooFar(peer: string, { sink, destination }: Pick<DemandFrame, 'sink' | 'destination'>): string | undefined {
     const { agreement, cluster, table } = this.#options;
-    const frame = table.get(sink, destination)?.best?.frame;
-    if (!frame || frame.path.includes(peer)) return undefined;
+    const route = table.get(sink, destination);
     const passage = agreement.inbound(peer, destination);
-    if (!passage.open || !isTooFar(frame, passage.connector.networkTTL)) return undefined;
+    if (!route?.best || !passage.open || this.#transit(peer, destination, this.#onward(route.front))) return undefined;
+    const { path, ttl } = route.best;
+    if (path.includes(peer)) return undefined;
     const { name, networkTTL } = passage.connector;
-    const crossed = `a message from ${peer} would cross ${frame.path.length + 1} connectors`;
-    if (networkTTL <= frame.ttl) return `${crossed}, connector ${name} has networkTTL ${networkTTL}`;
-    return `${crossed}, one between ${cluster} and ${sink} has networkTTL ${frame.ttl}`;
+    const crossed = `a message from ${peer} would cross ${path.length + 1} connectors`;
+    if (networkTTL <= ttl) return `${crossed}, connector ${name} has networkTTL ${networkTTL}`;
+    return `${crossed}, one between ${cluster} and ${sink} has networkTTL ${ttl}`;
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
 
   /** The cluster itself is advertised like a demand: it refreshes the lease of the others, and leads frames to it. */
-  #announce(): void {
+  #refresh(): void {
     const destination: Destination = { kind: 'cluster', name: this.#options.cluster };
-    this.#own.set(destinationKey(destination), { destination, consumers: 0, queue: {}, version: ++this.#version });
+    this.#advertise({ destination, consumers: 0, queue: {} }, true);
   }
 
-  #tellOwn(destination: Destination): void {
-    for (const peer of this.#options.agreement.peers) {
-      const frame = this.#ownFrame(peer, destinationKey(destination));
-      if (frame) this.#options.send(peer, frame);
+  #advertise(demand: OwnDemand, tell: boolean): void {
+    const key = destinationKey(demand.destination);
+    const before = this.#own.get(key);
+    const now = { ...demand, version: ++this.#version };
+    this.#own.set(key, now);
+    if (!tell) return;
+    for (const [peer, told] of this.#told) {
+      const frame = this.#ownFrame(peer, now);
+      if (!frame) continue;
+      if (before) told.remove(demandLine(this.#ownFrame(peer, before)!));
+      told.add(demandLine(frame));
+      this.#options.send(peer, frame);
     }
   }
 
-  *#said(peer: string): Generator<DemandFrame> {
-    for (const [key, { destination }] of this.#own) {
-      const frame = this.#sighted || destination.kind === 'cluster' ? this.#ownFrame(peer, key) : undefined;
+  *#all(peer: string): Generator<DemandFrame> {
+    for (const demand of this.#own.values()) {
+      const frame = this.#sighted || demand.destination.kind === 'cluster' ? this.#ownFrame(peer, demand) : undefined;
       if (frame) yield frame;
     }
-    for (const { best } of this.#options.table.standing()) {
-      const frame = best && this.#transit(peer, best.neighbour, best.frame);
+    for (const { destination, front } of this.#options.table.standing()) {
+      const frame = this.#transit(peer, destination, this.#onward(front));
       if (frame) yield frame;
     }
   }
 
-  #ownFrame(peer: string, key: string): DemandFrame | undefined {
-    const demand = this.#own.get(key);
-    const permitted = demand && this.#permits(peer, demand.destination);
-    if (!demand || !permitted) return undefined;
+  #ownFrame(peer: string, { destination, version, consumers, queue }: Versioned): DemandFrame | undefined {
+    const permitted = this.#permits(peer, destination);
+    if (!permitted) return undefined;
     const { cluster, incarnation } = this.#options;
-    const { destination, version, consumers, queue } = demand;
     const base = { kind: 'demand', sink: cluster, destination, incarnation, version, consumers, queue } as const;
     return { ...base, path: [cluster], ttl: permitted.ttl, connector: permitted.connector, leaseMs: LEASE_MS };
   }
 
-  /** What a neighbour advertised, as it is passed on to `peer`; undefined when it may not be. */
-  #transit(peer: string, neighbour: string, frame: DemandFrame): DemandFrame | undefined {
-    if (frame.path.includes(peer)) return undefined;
-    const permitted = this.#permits(peer, frame.destination);
-    if (!permitted || isTooFar(frame, permitted.ttl)) return undefined;
-    const path = [...frame.path, this.#options.cluster];
-    const ttl = Math.min(frame.ttl, permitted.ttl);
-    const leaseMs = Math.max(0, this.#options.table.leaseUntil(neighbour, frame.sink) - this.#options.now());
-    return { ...frame, path, ttl, connector: permitted.connector, leaseMs: Math.min(LEASE_MS, Math.round(leaseMs)) };
+  /** The ways with the own cluster at their end. */
+  #onward(front: readonly Way[]): readonly Way[] {
+    if (front.length === 0) return noWays;
+    return front.map((way) => ({ ...way, path: [...way.path, this.#options.cluster] }));
+  }
+
+  /** The ways to this destination as they are told to `peer`; undefined when none may be passed on to it. */
+  #transit(peer: string, destination: Destination, onward: readonly Way[]): DemandFrame | undefined {
+    if (onward.length === 0) return undefined;
+    const permitted = this.#permits(peer, destination);
+    if (!permitted) return undefined;
+    let frame: DemandFrame | undefined;
+    let farther: { readonly path: readonly string[]; readonly ttl: number }[] | undefined;
+    let highest = 0;
+    for (const way of onward) {
+      const ttl = Math.min(way.ttl, permitted.ttl);
+      // A peer on the path has the rest of it already, and that is a better way than this one would be.
+      if (way.path.length > Math.min(ttl, limits.pathClusters) || ttl <= highest || way.path.includes(peer)) continue;
+      highest = ttl;
+      const { path } = way;
+      if (frame) {
+        farther ??= [];
+        farther.push({ path, ttl });
+      } else {
+        const { farther: _, ...told } = way.frame;
+        frame = { ...told, path, ttl, connector: permitted.connector, leaseMs: this.#leaseMs(told.sink) };
+      }
+    }
+    return frame && farther ? { ...frame, farther } : frame;
+  }
+
+  #leaseMs(sink: string): number {
+    const { table, now } = this.#options;
+    return Math.min(LEASE_MS, Math.round(table.leaseLeft(sink, now())));
   }
 
   #permits(peer: string, destination: Destination): { readonly ttl: number; readonly connector: string } | undefined {
@@ -182,7 +241,4 @@ export class Advertiser {
   }
 }
 
-/** The own cluster would be one more on the path than the connectors let pass. */
-function isTooFar({ path, ttl }: DemandFrame, networkTTL: number): boolean {
-  return path.length + 1 > Math.min(ttl, networkTTL);
-}
+const noWays: readonly Way[] = [];

@@ -1,9 +1,8 @@
 import type { DemandFrame, Destination, SnapshotFrame, WithdrawFrame } from '@tombolo/wire/frame';
 import { destinationKey } from './destination-key.ts';
 import { Digest, demandLine } from './digest.ts';
-
-/** How long an advertisement stands without a refresh by its sink (ms). */
-export const LEASE_MS = 90_000;
+import { LEASE_MS, Leases, newer } from './lease.ts';
+import { frontOf, sameWays, type Way } from './way.ts';
 
 /** Why a demand is not served: a word for metrics, a sentence for people. */
 export interface Unserved {
@@ -11,18 +10,14 @@ export interface Unserved {
   readonly detail: string;
 }
 
-/** A way to a sink's demand: whom to hand frames, and what was said of the demand on that way. */
-export interface Way {
-  readonly neighbour: string;
-  readonly frame: DemandFrame;
-}
-
 /** A demand of another cluster, with every way to it that is known. */
 export interface Route {
   readonly sink: string;
   readonly destination: Destination;
   /** The way that is used; undefined: none can be. */
-  best: Way | undefined;
+  readonly best: Way | undefined;
+  /** The best way, and longer ones that may be passed on farther than it. */
+  readonly front: readonly Way[];
   /** What was last said of it, for people: also when there is no way any more. */
   last: DemandFrame;
   /** `withdrawn` by the sink itself; `forgotten`: nobody has spoken of it for a lease. */
@@ -34,35 +29,59 @@ export interface Route {
 /** What became of a route: where it led before. */
 export interface RouteChange {
   readonly route: Route;
-  readonly before: Way | undefined;
+  readonly before: readonly Way[];
 }
 
-interface Entry extends Route {
-  readonly ways: Map<string, DemandFrame>;
+/** A route, and what decides of it. */
+class Entry implements Route {
+  readonly sink: string;
+  readonly destination: Destination;
+  front: readonly Way[] = noWays;
+  last: DemandFrame;
+  state: Route['state'] = 'standing';
+  unserved: Unserved | undefined;
+  readonly ways = new Map<string, DemandFrame>();
   /** The newest that the sink has said: a withdrawal kills all that is older, and is remembered for a lease. */
   incarnation: number;
   version: number;
-  forgetAt: number;
+  forgetAt = Number.POSITIVE_INFINITY;
+
+  constructor(frame: DemandFrame | WithdrawFrame) {
+    this.sink = frame.sink;
+    this.destination = frame.destination;
+    this.last = frame.kind === 'demand' ? frame : { ...emptyDemand, ...frame, kind: 'demand' };
+    this.incarnation = frame.incarnation;
+    this.version = frame.version;
+  }
+
+  get best(): Way | undefined {
+    return this.front[0];
+  }
+}
+
+/** What one neighbour has told. */
+interface Told {
+  readonly entries: Set<Entry>;
+  readonly digest: Digest;
+  /** While a snapshot is under way: what it has not repeated yet. */
+  swept: Set<Entry> | undefined;
 }
 
 /**
  * Path vector: for each demand the ways that neighbours have advertised, and which of them is used. The newest incarnation of the
- * sink wins, then the shortest path, then the path that comes first in the alphabet, hop by hop from the sink: the same
- * everywhere. What does not win is remembered, and used when the winner is gone. Pure.
+ * sink wins, then the shortest path; `frontOf` has the rest. What does not win is remembered, and used when the winner is gone. Pure.
  */
 export class RouteTable {
   readonly #own: string;
-  readonly #usable: (way: Way) => boolean;
+  readonly #limit: (neighbour: string, destination: Destination) => number;
   readonly #destinations = new Map<string, Map<string, Entry>>();
-  readonly #neighbours = new Map<string, Set<Entry>>();
-  /** neighbour → sink → until when its ways stand (monotonic ms). Only the sink's own refresh moves it. */
-  readonly #leases = new Map<string, Map<string, number>>();
-  readonly #swept = new Map<string, Set<Entry>>();
+  readonly #neighbours = new Map<string, Told>();
+  readonly #leases = new Leases();
 
-  /** @param usable whether frames may go this way now: the link is up and a connector permits it */
-  constructor(own: string, usable: (way: Way) => boolean) {
+  /** @param limit the networkTTL of the connector by which frames may go to this neighbour now; 0: there is none */
+  constructor(own: string, limit: (neighbour: string, destination: Destination) => number) {
     this.#own = own;
-    this.#usable = usable;
+    this.#limit = limit;
   }
 
   /** Every demand that was not withdrawn, reachable or not. */
@@ -84,37 +103,45 @@ export class RouteTable {
     return entry?.state === 'standing' ? entry : undefined;
   }
 
-  /** Until when the ways of `sink` by `neighbour` stand. */
-  leaseUntil(neighbour: string, sink: string): number {
-    return this.#leases.get(neighbour)?.get(sink) ?? Number.NEGATIVE_INFINITY;
+  /** For how long the word of this sink stands if it says nothing more (ms). */
+  leaseLeft(sink: string, now: number): number {
+    return this.#leases.left(sink, now);
   }
 
   /** How many ways are stored in all. */
   get size(): number {
     let size = 0;
-    for (const entries of this.#neighbours.values()) size += entries.size;
+    for (const { entries } of this.#neighbours.values()) size += entries.size;
     return size;
   }
 
   // ---- what neighbours say -----------------------------------------------------------------------------------------------
 
-  /** A neighbour advertises a way. Loops and lies (a path that does not end with it) are ignored. */
+  /**
+   * A neighbour advertises its way, in place of what it advertised before: its latest word counts, also when the way that is left to
+   * it has not heard of the sink's latest. Loops and lies (a path that does not end with it) are ignored.
+   */
   advertised(neighbour: string, frame: DemandFrame, now: number): RouteChange[] {
-    const { path, sink, incarnation, version } = frame;
-    const sound = path[0] === sink && path.at(-1) === neighbour && new Set(path).size === path.length;
-    if (!sound || path.includes(this.#own)) return [];
+    const { sink, incarnation, version } = frame;
+    if (![frame, ...(frame.farther ?? noWays)].every(({ path }) => this.#isSound(path, sink, neighbour))) return [];
+    this.#leases.heard(sink, frame, frame.leaseMs, now);
     const entry = this.#entry(frame);
     if (entry.state === 'withdrawn' && !newer(frame, entry)) return [];
+    const told = this.#told(neighbour);
+    told.swept?.delete(entry);
     const known = entry.ways.get(neighbour);
-    if (known && newer(known, frame)) return [];
-    this.#swept.get(neighbour)?.delete(entry);
-    this.#renew(neighbour, frame, now);
-    if (known && compareWays(known, frame) === 0 && known.version === version && known.ttl === frame.ttl) return [];
+    const line = demandLine(frame);
+    if (known) {
+      const knownLine = demandLine(known);
+      if (knownLine === line) return [];
+      told.digest.remove(knownLine);
+    }
+    told.digest.add(line);
+    told.entries.add(entry);
     entry.state = 'standing';
     if (newer(frame, entry)) Object.assign(entry, { incarnation, version });
     entry.ways.set(neighbour, frame);
     entry.forgetAt = Number.POSITIVE_INFINITY;
-    setOf(this.#neighbours, neighbour).add(entry);
     return this.#judge(entry);
   }
 
@@ -123,11 +150,11 @@ export class RouteTable {
     const known = this.#destinations.get(destinationKey(frame.destination))?.get(frame.sink);
     if (known && !newer(frame, known)) return undefined;
     const entry = known ?? this.#entry(frame);
-    const before = entry.best;
+    const before = entry.front;
     const { incarnation, version } = frame;
     Object.assign(entry, { incarnation, version, state: 'withdrawn', unserved: undefined, forgetAt: now + LEASE_MS });
     for (const neighbour of [...entry.ways.keys()]) this.#removeWay(entry, neighbour);
-    entry.best = undefined;
+    entry.front = noWays;
     return known ? [{ route: entry, before }] : undefined;
   }
 
@@ -139,65 +166,65 @@ export class RouteTable {
 
   /** The link to the neighbour is gone, and with it all ways by it. */
   lost(neighbour: string, now: number): RouteChange[] {
-    this.#leases.delete(neighbour);
-    this.#swept.delete(neighbour);
-    const entries = this.#neighbours.get(neighbour);
+    const entries = [...(this.#neighbours.get(neighbour)?.entries ?? [])];
+    const changes = entries.flatMap((entry) => this.#drop(entry, neighbour, now));
     this.#neighbours.delete(neighbour);
-    return [...(entries ?? [])].flatMap((entry) => this.#drop(entry, neighbour, now));
+    return changes;
   }
 
   snapshotBegun(neighbour: string, ownToo: boolean): void {
-    const entries = [...(this.#neighbours.get(neighbour) ?? [])];
-    this.#swept.set(neighbour, new Set(entries.filter(({ sink }) => ownToo || sink !== neighbour)));
+    const told = this.#told(neighbour);
+    told.swept = new Set([...told.entries].filter(({ sink }) => ownToo || sink !== neighbour));
   }
 
-  /** What the snapshot did not repeat: the neighbour's own demands are withdrawn, to the others it has no way any more. */
+  /**
+   * What the snapshot did not repeat has no way by this neighbour any more. That is all it tells of the neighbour's own demands, too:
+   * they may stand, and come by a connector that permits them. Only a later incarnation has withdrawn what it does not repeat.
+   */
   snapshotEnded(
     neighbour: string,
-    { incarnation, version, sighted }: Pick<SnapshotFrame, 'incarnation' | 'version' | 'sighted'>,
+    { incarnation, sighted }: Pick<SnapshotFrame, 'incarnation' | 'sighted'>,
     now: number,
   ): { readonly withdrawals: WithdrawFrame[]; readonly changes: RouteChange[] } {
-    const gone = [...(this.#swept.get(neighbour) ?? [])];
-    this.#swept.delete(neighbour);
-    const own = gone.filter(({ sink }) => sink === neighbour);
-    // What this link had told before it broke, and no other way told meanwhile, is settled by the sink's own word, too.
-    const stale = [...this.#of(neighbour)].filter(({ ways, state }) => ways.size === 0 && state === 'standing');
-    for (const entry of sighted ? stale : []) this.#forget(entry, 'withdrawn');
-    return {
-      withdrawals: own.map(({ sink, destination }) => ({ kind: 'withdraw', sink, destination, incarnation, version })),
-      changes: [
-        ...gone.filter(({ sink }) => sink !== neighbour).flatMap((entry) => this.#drop(entry, neighbour, now)),
-        ...(sighted ? stale : []).map((route) => ({ route, before: undefined })),
-      ],
-    };
+    const told = this.#told(neighbour);
+    const gone = [...(told.swept ?? [])];
+    told.swept = undefined;
+    const changes = gone.flatMap((entry) => this.#drop(entry, neighbour, now));
+    const withdrawals: WithdrawFrame[] = [];
+    for (const entry of sighted ? [...this.#of(neighbour)] : []) {
+      const { sink, destination } = entry;
+      if (entry.state !== 'standing') continue;
+      if (entry.incarnation < incarnation) {
+        withdrawals.push({ kind: 'withdraw', sink, destination, incarnation, version: 0 });
+      } else if (entry.ways.size === 0) {
+        // Told before the link broke, or by this snapshot's predecessor, and by no other way since.
+        this.#forget(entry, 'withdrawn');
+        changes.push({ route: entry, before: noWays });
+      }
+    }
+    return { withdrawals, changes };
   }
 
   /** Whether this end knows what the neighbour says it has advertised. */
   agrees(neighbour: string, count: number, digest: string): boolean {
-    const known = new Digest();
-    for (const entry of this.#neighbours.get(neighbour) ?? []) known.add(demandLine(entry.ways.get(neighbour)!));
+    const known = this.#told(neighbour).digest;
     return known.count === count && known.toString() === digest;
   }
 
   // ---- time and permissions ------------------------------------------------------------------------------------------------
 
-  /** Ways whose lease ran out are dropped, and what nobody has spoken of for a lease is forgotten. */
+  /** Ways to sinks whose lease ran out are dropped, and what nobody has spoken of for a lease is forgotten. */
   expire(now: number): RouteChange[] {
     const changes: RouteChange[] = [];
-    for (const [neighbour, sinks] of this.#leases) {
-      const ended = new Set([...sinks].filter(([, until]) => until <= now).map(([sink]) => sink));
-      if (ended.size === 0) continue;
-      for (const sink of ended) sinks.delete(sink);
-      for (const entry of [...(this.#neighbours.get(neighbour) ?? [])]) {
-        if (ended.has(entry.sink)) changes.push(...this.#drop(entry, neighbour, now));
-      }
-    }
+    const ended = this.#leases.ended(now);
     for (const sinks of [...this.#destinations.values()]) {
       for (const entry of [...sinks.values()]) {
+        if (ended.has(entry.sink))
+          for (const neighbour of [...entry.ways.keys()]) changes.push(...this.#drop(entry, neighbour, now));
         if (entry.ways.size > 0 || entry.forgetAt > now) continue;
         const stood = entry.state === 'standing';
         this.#forget(entry, stood ? 'forgotten' : entry.state);
-        if (stood) changes.push({ route: entry, before: undefined });
+        if (stood) changes.push({ route: entry, before: noWays });
       }
     }
     return changes;
@@ -214,27 +241,33 @@ export class RouteTable {
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
 
+  #isSound(path: readonly string[], sink: string, neighbour: string): boolean {
+    if (path[0] !== sink || path.at(-1) !== neighbour || path.includes(this.#own)) return false;
+    return new Set(path).size === path.length;
+  }
+
   #entry(frame: DemandFrame | WithdrawFrame): Entry {
-    const { sink, destination, incarnation, version } = frame;
-    const sinks = mapOf(this.#destinations, destinationKey(destination));
-    let entry = sinks.get(sink);
+    const key = destinationKey(frame.destination);
+    let sinks = this.#destinations.get(key);
+    if (!sinks) {
+      sinks = new Map();
+      this.#destinations.set(key, sinks);
+    }
+    let entry = sinks.get(frame.sink);
     if (!entry) {
-      const last: DemandFrame = frame.kind === 'demand' ? frame : { ...emptyDemand, ...frame, kind: 'demand' };
-      entry = {
-        sink,
-        destination,
-        best: undefined,
-        last,
-        state: 'standing',
-        unserved: undefined,
-        ways: new Map(),
-        incarnation,
-        version,
-        forgetAt: Number.POSITIVE_INFINITY,
-      };
-      sinks.set(sink, entry);
+      entry = new Entry(frame);
+      sinks.set(frame.sink, entry);
     }
     return entry;
+  }
+
+  #told(neighbour: string): Told {
+    let told = this.#neighbours.get(neighbour);
+    if (!told) {
+      told = { entries: new Set(), digest: new Digest(), swept: undefined };
+      this.#neighbours.set(neighbour, told);
+    }
+    return told;
   }
 
   #drop(entry: Entry, neighbour: string, now: number): RouteChange[] {
@@ -244,30 +277,22 @@ export class RouteTable {
   }
 
   #removeWay(entry: Entry, neighbour: string): boolean {
-    this.#neighbours.get(neighbour)?.delete(entry);
+    const frame = entry.ways.get(neighbour);
+    if (!frame) return false;
+    const told = this.#told(neighbour);
+    told.digest.remove(demandLine(frame));
+    told.entries.delete(entry);
+    told.swept?.delete(entry);
     return entry.ways.delete(neighbour);
   }
 
   #judge(entry: Entry): RouteChange[] {
-    const before = entry.best;
-    let best: Way | undefined;
-    for (const [neighbour, frame] of entry.ways) {
-      const way = { neighbour, frame };
-      if (this.#usable(way) && (!best || compareWays(frame, best.frame) < 0)) best = way;
-    }
-    if (before?.neighbour === best?.neighbour && before?.frame === best?.frame) return [];
-    entry.best = best;
-    if (best) entry.last = best.frame;
+    const before = entry.front;
+    const front = frontOf(entry.ways, (neighbour) => this.#limit(neighbour, entry.destination));
+    if (sameWays(before, front)) return [];
+    entry.front = front.length > 0 ? front : noWays;
+    if (front[0]) entry.last = front[0].frame;
     return [{ route: entry, before }];
-  }
-
-  /** Only the sink refreshes a lease: by itself, or by the advertisement of its cluster that transits pass on. */
-  #renew(neighbour: string, { destination, path, sink, leaseMs }: DemandFrame, now: number): void {
-    const until = now + Math.min(LEASE_MS, leaseMs);
-    const held = this.leaseUntil(neighbour, sink);
-    if (destination.kind === 'cluster' || path.length === 1 || held <= now) {
-      mapOf(this.#leases, neighbour).set(sink, Math.max(held, until));
-    }
   }
 
   *#of(sink: string): Generator<Entry> {
@@ -286,38 +311,5 @@ export class RouteTable {
   }
 }
 
+const noWays: readonly Way[] = [];
 const emptyDemand = { path: [], ttl: 1, connector: '', consumers: 0, queue: {}, leaseMs: 0 } as const;
-
-/** Below 0: `a` is the better way. */
-function compareWays(a: DemandFrame, b: DemandFrame): number {
-  if (a.incarnation !== b.incarnation) return b.incarnation - a.incarnation;
-  if (a.path.length !== b.path.length) return a.path.length - b.path.length;
-  for (let i = 0; i < a.path.length; i++) if (a.path[i] !== b.path[i]) return a.path[i]! < b.path[i]! ? -1 : 1;
-  return 0;
-}
-
-/** True when `a` was said later than `b`. */
-function newer(
-  a: { readonly incarnation: number; readonly version: number },
-  b: { readonly incarnation: number; readonly version: number },
-): boolean {
-  return (a.incarnation - b.incarnation || a.version - b.version) > 0;
-}
-
-function mapOf<K, A, B>(map: Map<K, Map<A, B>>, key: K): Map<A, B> {
-  let inner = map.get(key);
-  if (!inner) {
-    inner = new Map();
-    map.set(key, inner);
-  }
-  return inner;
-}
-
-function setOf<K, A>(map: Map<K, Set<A>>, key: K): Set<A> {
-  let inner = map.get(key);
-  if (!inner) {
-    inner = new Set();
-    map.set(key, inner);
-  }
-  return inner;
-}

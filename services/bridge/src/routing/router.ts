@@ -7,13 +7,12 @@ import type {
   MessagesFrame,
   RelayableFrame,
   SnapshotFrame,
-  StreamAddress,
   WithdrawFrame,
 } from '@tombolo/wire/frame';
 import { Advertiser, type OwnDemand } from './advertiser.ts';
 import type { Agreement } from './agreement.ts';
 import { RelayWindow } from './relay-window.ts';
-import { type Route, type RouteChange, RouteTable, type Way } from './route-table.ts';
+import { type Route, type RouteChange, RouteTable } from './route-table.ts';
 import { Transit } from './transit.ts';
 
 /** The links as the layers above see them. */
@@ -69,7 +68,7 @@ export class Router {
     const send = (peer: string, frame: ControlFrame): void => {
       if (this.#linked.has(peer)) links.send(peer, frame);
     };
-    this.#table = new RouteTable(cluster, (way) => this.#usable(way));
+    this.#table = new RouteTable(cluster, (neighbour, destination) => this.#limit(neighbour, destination));
     const now = (): number => clock.now();
     this.#advertiser = new Advertiser({ cluster, incarnation, agreement, table: this.#table, send, now });
     this.#transit = new Transit({
@@ -128,7 +127,7 @@ export class Router {
 
   /** The clusters between the own one and the sink, in the order in which a message crosses them. */
   transits(sink: string, destination: Destination): string[] {
-    const path = this.#table.get(sink, destination)?.best?.frame.path ?? [sink];
+    const path = this.#table.get(sink, destination)?.best?.path ?? [sink];
     return path.slice(1).reverse();
   }
 
@@ -162,6 +161,7 @@ export class Router {
     if (!this.#linked.delete(peer)) return;
     this.#window.lost(peer);
     this.#transit.lost(peer);
+    this.#advertiser.lost(peer);
     this.#changed(this.#table.lost(peer, this.#options.clock.now()));
     this.#options.listener.reachChanged(peer);
     this.#transit.pump();
@@ -226,31 +226,36 @@ export class Router {
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
 
-  #usable({ neighbour, frame }: Way): boolean {
-    if (!this.#linked.has(neighbour)) return false;
-    const { path, ttl, destination } = frame;
+  /** The networkTTL of the connector by which frames may go to this neighbour now; 0: there is none. */
+  #limit(neighbour: string, destination: Destination): number {
+    if (!this.#linked.has(neighbour)) return 0;
     const { agreement } = this.#options;
-    if (destination.kind === 'cluster') return path.length <= Math.min(ttl, agreement.farthest(neighbour));
+    if (destination.kind === 'cluster') return agreement.farthest(neighbour);
     const passage = agreement.outbound(neighbour, destination);
-    return passage.open && path.length <= Math.min(ttl, passage.connector.networkTTL);
+    return passage.open ? passage.connector.networkTTL : 0;
   }
 
   #changed(changes: readonly RouteChange[]): void {
-    const { listener } = this.#options;
     for (const change of changes) {
-      const { route, before } = change;
       this.#advertiser.passOn(change);
-      if (route.destination.kind !== 'cluster') listener.routeChanged(route);
-      else if (before?.neighbour !== route.best?.neighbour) listener.reachChanged(route.sink);
+      this.#tell(change);
     }
     if (changes.length > 0) this.#transit.pump();
   }
 
+  #tell({ route, before }: RouteChange): void {
+    const { listener } = this.#options;
+    if (route.destination.kind !== 'cluster') listener.routeChanged(route);
+    else if (before[0]?.neighbour !== route.best?.neighbour) listener.reachChanged(route.sink);
+  }
+
   #withdrawn(peer: string, frame: WithdrawFrame): void {
     const changes = this.#table.withdrawn(frame, this.#options.clock.now());
-    if (!changes) return;
-    this.#advertiser.passOnWithdrawal(frame, peer);
-    this.#changed(changes);
+    for (const change of changes ?? []) {
+      this.#advertiser.passOnWithdrawal(frame, peer, change.before);
+      this.#tell(change);
+    }
+    if (changes) this.#transit.pump();
   }
 
   #snapshotEnded(peer: string, frame: SnapshotFrame): void {
@@ -283,18 +288,35 @@ export class Router {
 
   /** Data of others: where both connectors, the one that it came by and the one that it would leave by, permit it. */
   #pass(from: string, frame: MessagesFrame, bytes: number): 'gone' | 'wait' | 'drop' {
-    const { sink, destination } = frame.address;
-    const neighbour = this.dataHop(sink, destination);
-    if (neighbour === undefined || neighbour === from || !this.#permitted(from, neighbour, frame.address))
-      return 'drop';
+    const neighbour = this.#onward(from, frame);
+    if (neighbour === undefined) return 'drop';
     if (!this.#hand(neighbour, frame, bytes)) return 'wait';
     this.#options.relayed(neighbour, frame.messages.length);
     return 'gone';
   }
 
-  #permitted(from: string, to: string, { destination }: StreamAddress): boolean {
+  /**
+   * The next hop of data that has come by `from`: on the shortest way whose connectors permit all of its path, what lies behind
+   * included. A shorter way is not enough, if it is one that only nearer sources may use. Undefined: there is none.
+   */
+  #onward(from: string, { address, hops = 0 }: MessagesFrame): string | undefined {
+    const { sink, destination } = address;
+    if (destination.kind === 'reply') return this.#unless(from, this.hop(sink));
     const { agreement } = this.#options;
-    return agreement.inbound(from, destination).open && agreement.outbound(to, destination).open;
+    const arrival = agreement.inbound(from, destination);
+    if (!arrival.open) return undefined;
+    const { networkTTL } = arrival.connector;
+    const route = this.#table.get(sink, destination);
+    for (const { neighbour, path, ttl } of route?.front ?? []) {
+      if (hops + path.length <= Math.min(ttl, networkTTL)) return this.#unless(from, neighbour);
+    }
+    // Without demand, or before it is heard of: straight to a neighbour that is the sink.
+    const ttl = route?.best ? 0 : this.#limit(sink, destination);
+    return hops + 1 <= Math.min(ttl, networkTTL) ? this.#unless(from, sink) : undefined;
+  }
+
+  #unless(from: string, neighbour: string | undefined): string | undefined {
+    return neighbour === from ? undefined : neighbour;
   }
 
   #hand(neighbour: string, frame: MessagesFrame, bytes: number): boolean {
