@@ -18,7 +18,7 @@ type Connector = NetworkOptions['connectors'][number];
 async function network<Name extends string>(
   names: readonly Name[],
   connectors: readonly Connector[],
-  options: Pick<NetworkOptions, 'proxied'> & { readonly bridges?: Record<string, object> } = {},
+  options: Pick<NetworkOptions, 'proxied'> & { readonly bridges?: Record<string, Record<string, unknown>> } = {},
 ): Promise<{ net: Network; at: Record<Name, Site> }> {
   const { bridges = {}, proxied } = options;
   const sites = await Promise.all(names.map((_, index) => Site.open(index % 2)));
@@ -131,7 +131,7 @@ describe.skipIf(noNodes())('a network of clusters', () => {
     await net.bridge('b').kill();
     await awaitUntil(
       'a says why',
-      async () => (await net.bridge('a').rows('demand', 'q'))[0]?.unserved === 'no_route',
+      async () => (await net.bridge('a').rows('demand', 'q'))[0]?.['unserved'] === 'no_route',
       within(20_000),
     );
     await at.a.publish('q', 50);

@@ -13,7 +13,7 @@ import type { NodeAddress } from './nodes.ts';
 /** The command as users run it; it runs what `npm run build` made. */
 const command = fileURLToPath(new URL('../../../cli/bin/tombolo.js', import.meta.url));
 /** Set to a directory, it keeps what the bridges wrote. */
-const keptLogs = process.env.TOMBOLO_E2E_LOGS;
+const keptLogs = process.env['TOMBOLO_E2E_LOGS'];
 export const secret = 'the-secret-of-the-tests';
 
 const living = new Set<ChildProcess>();
@@ -224,7 +224,7 @@ export class BridgeProcess {
     const file = await open(log, 'a');
     const child = spawn(process.execPath, [command, ...args], {
       stdio: ['ignore', file.fd, file.fd],
-      env: { ...process.env, TOMBOLO_LOG_LEVEL: process.env.TOMBOLO_E2E_LEVEL ?? 'info' },
+      env: { ...process.env, TOMBOLO_LOG_LEVEL: process.env['TOMBOLO_E2E_LEVEL'] ?? 'info' },
     });
     await file.close();
     return new BridgeProcess(name, `http://127.0.0.1:${adminPort}`, log, child);

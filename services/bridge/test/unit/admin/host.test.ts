@@ -66,6 +66,10 @@ class FakeBridge implements HostedBridge {
     return { destination, items: [], conclusion: '' };
   }
 
+  async cleanup() {
+    return [];
+  }
+
   pause(): void {}
   resume(): void {}
 }

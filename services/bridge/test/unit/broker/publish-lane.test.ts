@@ -13,18 +13,23 @@ import { PublishLane } from '../../../src/broker/rabbitmq/publish-lane.ts';
 const closeFrame = Object.assign(new Error('PRECONDITION_FAILED'), { code: 406 });
 const short = (text: string) => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
 
+interface Opening {
+  resolve(channel: Channel): void;
+  reject(error: unknown): void;
+}
+
 /** The broker's end of one channel: what was written to it, and what it says of it. The routing key is the message's fate. */
 class ModelChannel {
   readonly number: number;
   is: 'opening' | 'open' | 'closing' | 'closed' = 'opening';
   data: DataChannel | undefined;
   readonly closed: ChannelClosed;
-  readonly #opening: { resolve: (channel: Channel) => void; reject: (error: unknown) => void };
+  readonly #opening: Opening;
   readonly #reader = new FrameReader(1_000_000);
   #written: { key: string; content: Buffer[] }[] = [];
   #confirmed = 0;
 
-  constructor(number: number, closed: ChannelClosed, opening: ModelChannel['#opening']) {
+  constructor(number: number, closed: ChannelClosed, opening: Opening) {
     this.number = number;
     this.closed = closed;
     this.#opening = opening;

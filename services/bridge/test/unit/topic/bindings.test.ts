@@ -1,7 +1,8 @@
 import { type Binding, bindingText } from '@tombolo/wire/binding';
+import type { BindingUpdate } from '@tombolo/wire/frame';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BindingCopy, BindingLog, type BindingUpdate, type Held } from '../../../src/topic/bindings.ts';
+import { BindingCopy, BindingLog, type Held } from '../../../src/topic/bindings.ts';
 
 const binding = (routingKey: string, args = {}): Binding => ({ routingKey, arguments: args });
 const texts = (bindings: readonly Binding[]) => bindings.map(bindingText).sort();
