@@ -65,7 +65,7 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
       queue,
       leaseMs: fc.integer({ min: 0, max: 1e6 }),
     },
-    { requiredKeys: demandKeys },
+    { requiredKeys: [...demandKeys] },
   ),
   fc.record({ kind: is('withdraw'), ...demand }),
   fc.record({ kind: is('digest'), incarnation: whole, count: whole, digest: name }),
