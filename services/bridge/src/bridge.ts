@@ -252,6 +252,7 @@ export class Bridge implements HostedBridge {
       ...half,
       deadLetters,
       ended: (peer, destination) => topicSource.ended(peer, destination),
+      spared: (destination) => sink.spared(destination),
       screen: (peer, destination, delivery) => topicSource.screen(peer, destination, delivery),
     });
     const seen = this.#exchanges;

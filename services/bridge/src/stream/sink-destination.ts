@@ -27,6 +27,9 @@ export type DestinationEffect =
 /** Sources that have a standing credit at a time, and for how long when there are more. */
 const STANDING_LARGEST = 32;
 const TURN_MS = 500;
+/** How long nothing is drawn after the own consumers were seen to be full; twice as long when it was drawn for nothing. */
+const REST_FIRST_MS = 50;
+const REST_LAST_MS = 5_000;
 const PROBE_FIRST_MS = 5;
 const PROBE_LAST_MS = 1_000;
 /** How long messages wait at the sink for their broker to come back before they are the source's again. */
@@ -60,6 +63,7 @@ export class SinkDestination {
     confirmed: 0,
   };
   #turnAt = 0;
+  #rest: { until: number; ms: number; total: number } = { until: 0, ms: 0, total: 0 };
   #out: DestinationEffect[] = [];
 
   /** @param largest the connector's prefetchSize */
@@ -78,7 +82,10 @@ export class SinkDestination {
   }
 
   nextWake(): number {
-    let at = this.#probe.inFlight || !this.#wantsProbe() ? Number.POSITIVE_INFINITY : this.#probe.at;
+    let at =
+      this.#probe.inFlight || !this.#wantsProbe()
+        ? Number.POSITIVE_INFINITY
+        : Math.max(this.#probe.at, this.#rest.until);
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextWake());
     if (this.#turning) at = Math.min(at, this.#turnAt);
     if (!this.#shut && this.bytes > 0) at = Math.min(at, this.#downSince + DOWN_MS);
@@ -91,6 +98,7 @@ export class SinkDestination {
     const before = this.#window.capacity;
     if (capacity === before) return [];
     if (capacity > 0 && this.#downSince === Number.POSITIVE_INFINITY) this.#shut = false;
+    if (capacity > before) this.#rest.until = now; // whoever is new has room
     setCapacity(this.#window, capacity);
     this.#touched(now);
     this.#setMayPublish(now);
@@ -143,6 +151,8 @@ export class SinkDestination {
     if (ready !== undefined) {
       const before = allowance(this.#window);
       noteProbe(this.#window, ready, this.#window.total - this.#probe.confirmed);
+      // What was drawn since has been taken by the own consumers.
+      if (ready === 0 && this.#window.total > this.#rest.total) this.#rest.ms = 0;
       if (allowance(this.#window) !== before) this.#touched(now);
     }
     this.#probe.delay = this.#probe.delay === 0 ? PROBE_FIRST_MS : Math.min(PROBE_LAST_MS, this.#probe.delay * 2);
@@ -157,6 +167,26 @@ export class SinkDestination {
       this.#window.ready = ready;
       for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
       this.#touched(now);
+    }
+    return this.#finish(now);
+  }
+
+  /**
+   * The broker gave a message of this queue to the own bridge, which comes behind the own consumers: they are full. An empty queue
+   * does not say that they starve then, and what would be drawn now would only travel on, or back.
+   */
+  spared(now: number): DestinationEffect[] {
+    if (this.#static || !this.able) return [];
+    const { total } = this.#window;
+    const inVain = total > this.#rest.total;
+    const ms = inVain
+      ? Math.min(REST_LAST_MS, Math.max(REST_FIRST_MS, this.#rest.ms * 2))
+      : this.#rest.ms || REST_FIRST_MS;
+    this.#rest = { until: now + ms, ms, total };
+    this.#window.fill = 0;
+    this.#window.window = 0;
+    for (const [source, stream] of this.streams) {
+      if (stream.outstanding > 0) this.#stream(source, (of) => of.revoke(now));
     }
     return this.#finish(now);
   }
@@ -314,6 +344,7 @@ export class SinkDestination {
     const open = this.#open();
     const allowed = this.#static ? this.#staticAllowance() : allowance(this.#window);
     if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining || this.#shut) return;
+    if (now < this.#rest.until) return;
     const { first, rest } = this.#ranked(open, now);
     const alone = first.length === 1;
     const share = Math.max(1, Math.floor((allowed - rest.length) / first.length));
@@ -380,7 +411,7 @@ export class SinkDestination {
   #finish(now: number): DestinationEffect[] {
     if (this.#shut) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.release());
     this.#share(now);
-    if (!this.#probe.inFlight && now >= this.#probe.at && this.#wantsProbe()) {
+    if (!this.#probe.inFlight && now >= Math.max(this.#probe.at, this.#rest.until) && this.#wantsProbe()) {
       this.#probe.inFlight = true;
       this.#probe.confirmed = this.#window.total;
       this.#out.push({ do: 'probe' });

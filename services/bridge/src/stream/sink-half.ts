@@ -87,6 +87,12 @@ export class SinkHalf {
     if (told.ready !== undefined) this.#run(sinkhole, sinkhole.machine.noticed(told.ready, this.#now()));
   }
 
+  /** The broker gave a message of this queue to this bridge's source half: the own consumers have no room. */
+  spared(destination: Destination): void {
+    const sinkhole = this.#sinkholes.get(destinationKey(destination));
+    if (sinkhole) this.#run(sinkhole, sinkhole.machine.spared(this.#now()));
+  }
+
   queueDeleted(queue: string): void {
     this.#apply(this.#table.deleted(queue));
   }
@@ -256,6 +262,7 @@ export class SinkHalf {
 
   #admit(via: string, frame: OpenFrame, properties: QueueProperties): void {
     const { destination, source } = frame.address;
+    if (this.#draining) return this.#refuse(frame, `the bridge of ${this.#options.cluster} is draining`);
     const passage = this.#options.agreement.inbound(via, destination);
     if (!passage.open) return this.#refuse(frame, passage.detail);
     const volatility =

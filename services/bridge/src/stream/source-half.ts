@@ -74,6 +74,8 @@ export interface SourceHalfOptions extends HalfOptions {
   readonly inFlightBytes: number;
   /** A stream that was opened by `draw` has ended: its queue is gone, or it was released. */
   ended(sink: string, destination: Destination): void;
+  /** The own consumers of this queue had no room for a message: the broker gave it to this bridge. */
+  spared(destination: Destination): void;
   /** Why a message in a topic's buffer is not to be forwarded, as a word for metrics, or undefined. */
   screen(sink: string, destination: Destination, delivery: Delivery): string | undefined;
 }
@@ -205,15 +207,16 @@ export class SourceHalf {
     flow.dataHop = router.dataHop(flow.sink, destination);
     if (flow.hop === undefined) {
       if (before.hop !== undefined) this.#run(flow, flow.machine.linkLost(this.#now()));
+    } else if (flow.dataHop === undefined) {
+      if (before.hop === undefined || before.dataHop !== undefined) this.#strand(flow, before.hop !== undefined);
     } else if (before.hop === undefined) this.#run(flow, flow.machine.linkUp(this.#now()));
-    else if (flow.dataHop === undefined && before.dataHop !== undefined) this.#strand(flow);
     else if (before.dataHop !== flow.dataHop) this.#run(flow, flow.machine.rerouted(this.#now()));
     this.#permit(flow);
   }
 
-  /** Messages have no way any more, other frames have: notes are compared, and what the sink has not received goes back. */
-  #strand(flow: Flow): void {
-    this.#run(flow, flow.machine.linkLost(this.#now()));
+  /** Messages have no way, other frames have: notes are compared, and what the sink has not received goes back. */
+  #strand(flow: Flow, wasLinked: boolean): void {
+    if (wasLinked) this.#run(flow, flow.machine.linkLost(this.#now()));
     this.#run(flow, flow.machine.withdraw(`no way to ${flow.sink} is known`, this.#now()));
     this.#run(flow, flow.machine.linkUp(this.#now()));
   }
@@ -635,6 +638,8 @@ export class SourceHalf {
       { queue: flow.queue.name, prefetch, priority: flow.priority, turns: this.#turns(flow.sink, flow.destination) },
       {
         delivered: (deliveries) => {
+          // Behind its own consumers in priority: whatever comes here they have no room for.
+          if (flow.priority !== undefined) this.#options.spared(flow.destination);
           this.#run(flow, flow.machine.delivered(generation, this.#taken(flow, deliveries), this.#now()));
         },
         ended: (end) => {
