@@ -20,6 +20,7 @@ import { InDoubtAnswers } from './in-doubt-answers.ts';
 import type { Decided, Landing } from './landing.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
+import { compareEpochs } from './sink-machine.ts';
 
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
@@ -220,11 +221,11 @@ export class SinkHalf {
     const { destination } = frame.address;
     const { agreement, cluster, router } = this.#options;
     const passage = agreement.inbound(via, destination);
-    if (!passage.open) return this.#refuse(frame, passage.detail);
+    if (!passage.open) return this.#turnAway(frame, passage.detail);
     const crossed = (frame.hops ?? 0) + 1;
     if (crossed > passage.connector.networkTTL) {
       const { name, networkTTL } = passage.connector;
-      return this.#refuse(frame, `it crosses ${crossed} connectors, connector ${name} has networkTTL ${networkTTL}`);
+      return this.#turnAway(frame, `it crosses ${crossed} connectors, connector ${name} has networkTTL ${networkTTL}`);
     }
     if (this.#draining) return this.#refuse(frame, `the bridge of ${cluster} is draining`);
     if (!this.#brokerUp) return this.#refuse(frame, `the broker of ${cluster} is not reachable`, BLIND_RETRY_MS);
@@ -241,6 +242,18 @@ export class SinkHalf {
     this.#inspectStatic(via, frame, passage.connector.createDestinations).catch((thrown: unknown) => {
       this.#refuse(frame, messageOf(thrown));
     });
+  }
+
+  /** Nothing more may come this way, but what came before still has to be told apart: notes are compared, and that is all. */
+  #turnAway(frame: OpenFrame, reason: string): void {
+    const { source, destination } = frame.address;
+    const sinkhole = this.#sinkholes.get(destinationKey(destination));
+    const known = sinkhole?.machine.streams.get(source)?.epoch;
+    if (sinkhole && known && compareEpochs(known, frame) === 0) {
+      this.#run(sinkhole, sinkhole.machine.opened(frame, this.#now()));
+      this.#run(sinkhole, sinkhole.machine.linkLost(source));
+    }
+    this.#refuse(frame, reason);
   }
 
   /** Forwarded without demand: the queue may not even be there. */
