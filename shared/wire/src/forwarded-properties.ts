@@ -1,6 +1,7 @@
 import { type HeaderField, header, isNamed, stringsOf, walk } from './header-table.ts';
 import { limits } from './limits.ts';
 import { flags, type PropertyOffsets, scan, u32 } from './properties.ts';
+import { type ReplyToRewrite, rewrittenReplyTo } from './reply-properties.ts';
 
 /** Headers that bridges write. */
 export const pathHeader = 'x-tombolo-path';
@@ -30,14 +31,19 @@ function pathIn(field: HeaderField | undefined): string[] | undefined {
  *   `onward`, takes the place of what an application copied;
  * - `user-id` becomes the header `x-tombolo-user-id`: the sink's broker would refuse a message of another user than the bridge's;
  * - the header `CC` becomes `x-tombolo-cc`: the sink's broker would route by it once more;
- * - what a client wrote under these two names is dropped.
+ * - what a client wrote under these two names is dropped;
+ * - `reply-to` becomes what `replyTo`, if given, makes of it.
  *
  * Everything else stays as it is, byte for byte and in its order.
  * @throws Fault TOMBOLO_FRAME_INVALID when properties or header table are malformed
  */
 export function forwardedProperties(
   properties: Uint8Array,
-  { path, onward = true }: { readonly path: readonly string[]; readonly onward?: boolean },
+  {
+    path,
+    onward = true,
+    replyTo,
+  }: { readonly path: readonly string[]; readonly onward?: boolean; readonly replyTo?: ReplyToRewrite },
 ): Uint8Array {
   const offsets = scan(properties);
   const at = offsets.headersAt;
@@ -70,7 +76,11 @@ export function forwardedProperties(
   for (const cut of cuts) tableLength += from(cut) - (cut.to - cut.from);
   if (user >= 0) tableLength += 1 + userIdHeader.length + 1 + 4 + userLength;
 
-  const tail = properties.length - tableEnd - (user < 0 ? 0 : 1 + userLength);
+  // Behind the table two values may change: a reply-to is replaced, a user-id, which always comes later, is left out.
+  const reply = replyTo && rewrittenReplyTo(properties, offsets, replyTo);
+  const replyEnd = reply ? offsets.replyTo + 1 + properties[offsets.replyTo]! : tableEnd;
+  const grown = reply ? reply.length - (replyEnd - offsets.replyTo) : 0;
+  const tail = properties.length - tableEnd - (user < 0 ? 0 : 1 + userLength) + grown;
   const target = Buffer.allocUnsafe(at + 4 + tableLength + tail);
   target.set(properties.subarray(0, at), 0);
   target.writeUInt16BE((offsets.flags | flags.headers) & ~(user < 0 ? 0 : flags.userId), 0);
@@ -93,11 +103,17 @@ export function forwardedProperties(
   }
   target.set(entry, to);
   to += entry.length;
+  if (reply) {
+    target.set(properties.subarray(tableEnd, offsets.replyTo), to);
+    to += offsets.replyTo - tableEnd;
+    target.set(reply, to);
+    to += reply.length;
+  }
   if (user < 0) {
-    target.set(properties.subarray(tableEnd), to);
+    target.set(properties.subarray(replyEnd), to);
   } else {
-    target.set(properties.subarray(tableEnd, user), to);
-    target.set(properties.subarray(user + 1 + userLength), to + user - tableEnd);
+    target.set(properties.subarray(replyEnd, user), to);
+    target.set(properties.subarray(user + 1 + userLength), to + user - replyEnd);
   }
   return target;
 }
