@@ -125,6 +125,12 @@ export const metricTable = {
     'connector',
     'destination',
   ),
+  tombolo_replies_dropped_total: master(
+    'counter',
+    'Replies that came home and could not be given to their requester: it had gone (late), or its address was not valid.',
+    'reason',
+  ),
+  tombolo_reply_queues: master('gauge', 'Queues that this bridge keeps for replies to requesters at other clusters.'),
   tombolo_messages_unsettled: master(
     'gauge',
     'Messages taken at the source and not settled yet; peer is the sink.',

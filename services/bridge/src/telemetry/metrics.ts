@@ -21,6 +21,9 @@ export interface MetricsOptions {
 /** From a message between two racks to one that waited for a slow consumer across an ocean. */
 const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+/** Why replies are dropped at the origin. */
+const replyDrops = ['late', 'expired', 'forged', 'unroutable'] as const;
+
 type LinkTotals = Pick<LinkView, 'reconnects' | 'bytesIn' | 'bytesOut'>;
 
 /**
@@ -66,6 +69,8 @@ export class Metrics {
     this.#set('tombolo_broker_up', [], 0);
     this.#set('tombolo_draining', [], 0);
     this.#set('tombolo_dead_letters', [], 0);
+    for (const reason of replyDrops) this.#add('tombolo_replies_dropped_total', [reason], 0);
+    this.#set('tombolo_reply_queues', [], 0);
     this.#beginPeers();
   }
 
@@ -113,6 +118,16 @@ export class Metrics {
   /** What the dead-letter queue holds, as its broker says. */
   deadLetters(n: number): void {
     this.#set('tombolo_dead_letters', [], n);
+  }
+
+  /** Replies came home and were dropped; counted at the origin. */
+  repliesDropped(reason: (typeof replyDrops)[number], n: number): void {
+    this.#add('tombolo_replies_dropped_total', [reason], n);
+  }
+
+  /** How many queues for replies the bridge keeps beside its own broker. */
+  replyQueues(n: number): void {
+    this.#set('tombolo_reply_queues', [], n);
   }
 
   /** `n` messages were settled `seconds` after the broker delivered them. */

@@ -11,8 +11,8 @@ const promised = `
   link_protocol_version link_blocked connector_up connector_paused draining demand_consumers demand_unserved
   messages_forwarded_total messages_delivered_total messages_transit_total messages_returned_total
   messages_not_captured_total messages_dead_lettered_total dead_letters duplicates_suppressed_total messages_unsettled
-  topic_buffer_messages topic_buffer_bytes topic_buffer_limit_bytes messages_unroutable_total
-  stream_credit reconciliation_difference forward_duration_seconds certificate_expiry_timestamp_seconds`
+  topic_buffer_messages topic_buffer_bytes topic_buffer_limit_bytes messages_unroutable_total replies_dropped_total
+  reply_queues stream_credit reconciliation_difference forward_duration_seconds certificate_expiry_timestamp_seconds`
   .trim()
   .split(/\s+/)
   .map((name) => `tombolo_${name}`);
@@ -135,6 +135,21 @@ describe('metrics', () => {
     expect((await read(metrics)).get('tombolo_link_bytes_total', { direction: 'in' })).toBe(170);
     metrics.linkRefused('east', 'wrong_secret');
     expect((await read(metrics)).get('tombolo_link_refused_total', { reason: 'wrong_secret' })).toBe(1);
+  });
+
+  it('count dropped replies from 0 on, by reason', async () => {
+    const metrics = metricsOf();
+    metrics.repliesDropped('late', 2);
+    metrics.replyQueues(3);
+    const seen = await read(metrics);
+    const reasons = seen.rows.filter((row) => row.name === 'tombolo_replies_dropped_total');
+    expect(reasons.map((row) => [row.labels['reason'], row.value])).toEqual([
+      ['late', 2],
+      ['expired', 0],
+      ['forged', 0],
+      ['unroutable', 0],
+    ]);
+    expect(seen.get('tombolo_reply_queues')).toBe(3);
   });
 
   it('observe a batch of durations in cumulative buckets', async () => {
