@@ -8,8 +8,9 @@
  * with this routing key to the default exchange, on any connection, answers it. Facts that were tried on 3.10.8 and are pinned in
  * test/broker/direct-reply.test.ts:
  *
- * - Such a publish is confirmed and, when mandatory, *always returned*, delivered or not: no queue took it (up to 4.1; from 4.2
- *   on it is never returned, not even when the requester has gone). So `returned` tells nothing about the requester.
+ * - Such a publish is confirmed and, when mandatory, *always returned*, delivered or not: no queue took it. (Read, not tried: from 4.2
+ *   on, where rabbit_volatile_queue is a target of routing, it is not returned, even when the requester has gone.) So `returned`
+ *   tells nothing about the requester.
  * - A channel that the broker cannot decode, or whose node does not run in this cluster, ends the *connection* of the publisher,
  *   and of who declares it passively, with 541 INTERNAL_ERROR (rabbitmq-server#3751). So a direct reply-to that crosses a link as
  *   it is kills the replier's connection, and what a client may have written itself must not be published to unseen.
@@ -37,7 +38,7 @@ export function isSoundDirectReply(address: string): boolean {
   return bytes.toString('base64') === channel && isChannel(bytes);
 }
 
-/** An Erlang pid in the external term format, of the node `reply@<hash>`: no other is made from 3.8 on. */
+/** An Erlang pid in the external term format, of the node `reply@<hash>`: so it is made by 3.10, and still by 4.x. */
 function isChannel(bytes: Buffer): boolean {
   const [version, tag, atom] = bytes;
   if (version !== 131) return false;

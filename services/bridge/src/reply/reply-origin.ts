@@ -60,7 +60,7 @@ const LARGEST = 10_000;
  * the request travels and whichever way it comes, and no reply is to reach a bridge's own queues; one that is not UTF-8.
  * `exchange/key` and other spellings of frameworks are taken for names of queues.
  *
- * Addresses too long for 255 bytes (more than 111 to 171, by the length of the cluster's name) are remembered here under a short key,
+ * Addresses too long for 255 bytes (more than 111 to 158, by the length of the cluster's name) are remembered here under a short key,
  * in memory. A restart forgets them, and so does a bound; what was asked before is then answered in vain (`unknown`), until the
  * same requester sends its next request: its key is the same, so that also makes older addresses good again.
  */
