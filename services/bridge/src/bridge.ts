@@ -1,4 +1,4 @@
-import type { Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
+import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
@@ -6,6 +6,9 @@ import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import type { Links, LinksOptions } from './link/links.ts';
+import { Replies } from './reply/replies.ts';
+import { ReplyLanding } from './reply/reply-landing.ts';
+import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
@@ -31,6 +34,8 @@ export interface BridgeOptions extends BridgeParts {
   readonly wallClock: () => number;
   readonly createBroker: (listener: BrokerListener) => Broker;
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
+  /** How long addresses of replies are valid and their queues are kept; for tests. */
+  readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
 
 /** What lives as long as this bridge is the master of its cluster. */
@@ -42,6 +47,7 @@ interface Mastership {
   readonly source: SourceHalf;
   readonly sink: SinkHalf;
   readonly tracer: Tracer;
+  readonly replies: Replies;
 }
 
 const DIGEST_MS = 30_000;
@@ -54,6 +60,8 @@ export class Bridge implements HostedBridge {
   readonly #options: BridgeOptions;
   readonly #agreement: Agreement;
   readonly #limitations: readonly string[];
+  /** Outlives masterships: what was asked under one may be answered under another. */
+  readonly #replyOrigin: ReplyOrigin;
   readonly #broker: Broker;
   readonly #links: BridgeLinks;
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
@@ -76,6 +84,8 @@ export class Bridge implements HostedBridge {
     const { topology, cluster } = options;
     this.#agreement = new Agreement(topology, cluster);
     this.#limitations = limitations(topology, cluster);
+    const { secrets } = topology.clusters[cluster]!.bridge;
+    this.#replyOrigin = new ReplyOrigin({ network: topology.network, cluster, secrets, ...options.replies });
     this.#broker = options.createBroker({
       stateChanged: (state) => this.#brokerChanged(state),
       blocked: (reason) => this.#blockedChanged(reason),
@@ -102,9 +112,13 @@ export class Bridge implements HostedBridge {
     for (const limitation of this.#limitations) this.#options.log.warn({ limitation }, 'not in this version');
     await this.#links.start();
     this.#broker.demand.watch(
-      { matches: (queue) => this.#agreement.concerns(queue), exact: this.#agreement.exactQueues() },
+      {
+        matches: (queue) => this.#agreement.concerns(queue) || isReplyName(queue),
+        exact: this.#agreement.exactQueues(),
+      },
       {
         changed: (demand) => {
+          if (isReplyName(demand.queue)) return;
           if (demand.consumers === 0) this.#demands.delete(demand.queue);
           else this.#demands.set(demand.queue, demand);
           this.#mastership?.sink.demand(demand);
@@ -115,10 +129,11 @@ export class Bridge implements HostedBridge {
           this.#queues.delete(queue);
           this.#mastership?.sink.queueDeleted(queue);
           this.#mastership?.source.queueDeleted(queue);
+          if (isReplyName(queue)) this.#mastership?.replies.gone(queue);
         },
         created: (queue, properties) => {
           this.#queues.set(queue, properties);
-          this.#mastership?.source.queueCreated(queue, properties);
+          if (this.#mastership) queueFound(this.#mastership, queue, properties);
         },
         visible: (visible) => {
           this.#visible = visible;
@@ -237,7 +252,6 @@ export class Bridge implements HostedBridge {
       broker: this.#broker,
       inFlightBytes,
     };
-    const deadLetters = new DeadLetters(this.#broker, settings.deadLetters, metrics, log);
     const keys = proofKeys(topology.network, cluster, settings.secrets);
     const topicSink = new TopicSink({
       cluster,
@@ -247,11 +261,36 @@ export class Bridge implements HostedBridge {
       proven: (message) => withProof(message, keys),
       unroutable: (exchange, messages) => metrics.unroutable(exchange, messages),
     });
-    const sink = new SinkHalf({ ...half, landing: (kind) => (kind === 'topic' ? topicSink : queueLanding) });
+    const { wallClock } = this.#options;
+    const origin = this.#replyOrigin;
+    const replies = new Replies({
+      ...half,
+      ...this.#options.replies,
+      wallClock,
+      origin,
+      knows: (name) => topology.clusters[name] !== undefined,
+      draw: (to, queue) => source.draw(to, replyTo(queue), replyQueue),
+      release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
+    });
+    const landings = { queue: queueLanding, topic: topicSink, reply: new ReplyLanding(origin, metrics, wallClock) };
+    const sink = new SinkHalf({
+      ...half,
+      landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
+      admission: replies,
+    });
     const source: SourceHalf = new SourceHalf({
       ...half,
-      deadLetters,
-      ended: (peer, destination) => topicSource.ended(peer, destination),
+      deadLetters: new DeadLetters(this.#broker, settings.deadLetters, metrics, log, (properties) =>
+        origin.restored(properties),
+      ),
+      ended: (peer, destination) => {
+        if (destination.kind === 'reply') replies.ended(destination.name);
+        else topicSource.ended(peer, destination);
+      },
+      drew: ({ kind, name }) => {
+        if (kind === 'reply') replies.replied(name);
+      },
+      replyTo: () => origin.rewriter(wallClock()),
       spared: (destination) => sink.spared(destination),
       screen: (peer, destination, delivery) => topicSource.screen(peer, destination, delivery),
     });
@@ -261,7 +300,7 @@ export class Bridge implements HostedBridge {
       bridged: (delivery) => provenPath(delivery, keys) !== undefined,
     });
     const tracer = new Tracer({ ...half, topology, view: () => this.view() });
-    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source, tracer };
+    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source, replies, tracer };
     seen.watchedBy({
       exchangeChanged: (exchange, now) => {
         topicSink.exchangeChanged(exchange, now);
@@ -269,7 +308,7 @@ export class Bridge implements HostedBridge {
       },
       bindingsVisible: (visible) => topicSink.bindingsVisible(visible),
     });
-    for (const [queue, properties] of this.#queues) source.queueCreated(queue, properties);
+    for (const [queue, properties] of this.#queues) queueFound(this.#mastership, queue, properties);
     for (const demand of this.#demands.values()) {
       sink.demand(demand);
       source.localConsumers(demand.queue, demand.consumers);
@@ -289,9 +328,10 @@ export class Bridge implements HostedBridge {
     this.#links.roleChanged();
   }
 
-  #dismiss({ router, sink, source, topicSink, topicSource, tracer }: Mastership): void {
+  #dismiss({ replies, router, sink, source, topicSink, topicSource, tracer }: Mastership): void {
     this.#exchanges.watchedBy(undefined);
     tracer.close();
+    replies.close();
     topicSource.close();
     topicSink.close();
     source.close();
@@ -444,6 +484,18 @@ export class Bridge implements HostedBridge {
         return { ...base, state: 'up' as const, reason: undefined };
       });
   }
+}
+
+/** A queue for replies is served by its name, every other one as its filters say. */
+function queueFound({ replies, source }: Mastership, queue: string, properties: QueueProperties): void {
+  if (isReplyName(queue)) replies.found(queue);
+  else source.queueCreated(queue, properties);
+}
+
+const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: true };
+
+function replyTo(queue: string): Destination {
+  return { kind: 'reply', name: queue };
 }
 
 /** Frames that the sink's half of the receiver is meant to read. */

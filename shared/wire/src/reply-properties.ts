@@ -24,13 +24,27 @@ export function rewrittenReplyTo(
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
+/** The `reply-to` of a message; undefined when it has none, or is malformed: the broker will say so. */
+export function replyToOf(properties: Uint8Array): string | undefined {
+  if (!asksForReply(properties)) return undefined;
+  try {
+    return replyTo(properties);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Most messages ask for no reply: the flag alone tells. */
+function asksForReply(properties: Uint8Array): boolean {
+  return properties.length >= 2 && (properties[0]! & (flags.replyTo >> 8)) !== 0;
+}
+
 /**
  * The same properties with another `reply-to`, every other byte as it was; the very same array when it stays as it is.
  * @throws Fault TOMBOLO_FRAME_INVALID when the properties are malformed
  */
 export function withReplyTo(properties: Uint8Array, rewrite: ReplyToRewrite): Uint8Array {
-  // Most messages ask for no reply: the flag alone tells.
-  if (properties.length < 2 || (properties[0]! & (flags.replyTo >> 8)) === 0) return properties;
+  if (!asksForReply(properties)) return properties;
   const offsets = scan(properties);
   const value = rewrittenReplyTo(properties, offsets, rewrite);
   if (!value) return properties;

@@ -112,8 +112,19 @@ export interface Source {
   onChannelLost(listener: (channel: object) => void): void;
   /** Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known. */
   inspect(queue: string): Promise<QueueInspection | undefined>;
-  /** Declares a durable queue as described; used for createDestinations. Rejects with a Fault. */
-  declare(queue: string, properties: QueueProperties & { readonly messageTtlMs?: number }): Promise<void>;
+  /**
+   * Declares a durable queue as described. One that is there already may have another expiry, and must else be alike. Rejects
+   * with a Fault.
+   */
+  declare(queue: string, properties: QueueDeclaration): Promise<void>;
+  /** Deletes the queue, unless it holds messages or has a consumer. False: it stays, or is not there. Rejects with a Fault. */
+  deleteIfIdle(queue: string): Promise<boolean>;
+}
+
+export interface QueueDeclaration extends QueueProperties {
+  readonly messageTtlMs?: number;
+  /** Deleted by the broker once nobody has used it for so long. */
+  readonly expiresMs?: number;
 }
 
 /** `ready` and `consumers` as the broker counts them (a bridge's own included); properties as far as they can be known. */
@@ -145,7 +156,7 @@ export type PublishOutcome =
   | 'refused'
   /** The connection died before an answer: it may or may not be stored. */
   | 'unknown'
-  /** The broker closed a channel of its own because of this very message (found by publishing it alone); detail has the reason. */
+  /** The broker closed a channel, or an isolated connection, because of this very message (found by publishing it alone); detail has the reason. */
   | 'poison';
 
 export interface PublisherHandler {
@@ -161,8 +172,11 @@ export interface Publisher {
 }
 
 export interface Sink {
-  /** A publisher for one destination; order is kept within it. */
-  publisher(destination: string, handler: PublisherHandler): Publisher;
+  /**
+   * A publisher for one destination; order is kept within it. `isolated`: for what may end the very connection that it is
+   * published by, and so uses one that nothing else depends on; not mandatory, so never `returned`.
+   */
+  publisher(destination: string, handler: PublisherHandler, options?: { readonly isolated?: boolean }): Publisher;
   /** Why a message can never be published here, or undefined: size, frame-max with headers, malformed expiration. Pure and cheap. */
   unpublishable(message: { readonly properties: Uint8Array; readonly body: Uint8Array }): string | undefined;
   /** Ready messages and all consumers, by the cheapest way (passive declare); undefined: no such queue. */

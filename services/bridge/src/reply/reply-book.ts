@@ -107,6 +107,11 @@ export class ReplyBook {
     return this.#entries.size;
   }
 
+  /** Whether this queue is in use, or about to be. */
+  has(queue: string): boolean {
+    return this.#entries.has(queue);
+  }
+
   /** When `wake` is due next (monotonic ms); Infinity: never. */
   nextWake(): number {
     return this.#nextUntil;

@@ -127,7 +127,9 @@ export class Router {
 
   /** The clusters between the own one and the sink, in the order in which a message crosses them. */
   transits(sink: string, destination: Destination): string[] {
-    const path = this.#table.get(sink, destination)?.best?.path ?? [sink];
+    if (destination.kind === 'reply' && this.#linked.has(sink)) return [];
+    const led: Destination = destination.kind === 'reply' ? { kind: 'cluster', name: sink } : destination;
+    const path = this.#table.get(sink, led)?.best?.path ?? [sink];
     return path.slice(1).reverse();
   }
 

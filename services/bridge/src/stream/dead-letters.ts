@@ -29,15 +29,24 @@ export class DeadLetters {
   #settings: DeadLetterSettings;
   #metrics: Metrics;
   #log: ShellLog;
+  readonly #restored: (properties: Uint8Array) => Uint8Array;
   #publisher: Publisher | undefined;
   #pending = new Map<number, (outcome: PublishOutcome) => void>();
   #next = 0;
 
-  constructor(broker: Broker, settings: DeadLetterSettings, metrics: Metrics, log: ShellLog) {
+  /** @param restored gives a request the `reply-to` back that it had when it left */
+  constructor(
+    broker: Broker,
+    settings: DeadLetterSettings,
+    metrics: Metrics,
+    log: ShellLog,
+    restored: (properties: Uint8Array) => Uint8Array,
+  ) {
     this.#broker = broker;
     this.#settings = settings;
     this.#metrics = metrics;
     this.#log = log;
+    this.#restored = restored;
   }
 
   /** Resolves with true once the broker has confirmed it; false: try again later. */
@@ -66,7 +75,7 @@ export class DeadLetters {
       'x-tombolo-time': new Date().toISOString(),
     };
     // As it would be published at the sink: the sender's user-id and CC must not be obeyed here either.
-    let outcome = await this.#publish(deadLetterProperties(message.properties, headers), message.body);
+    let outcome = await this.#publish(deadLetterProperties(this.#restored(message.properties), headers), message.body);
     if (outcome === 'poison') {
       // With our headers it may be larger than a frame; without them its own broker has taken it before.
       const bare = forwardedProperties(message.original, { path: [] });

@@ -13,6 +13,8 @@ export interface Landing {
   publication(destination: Destination, message: StreamMessage): Publication | Decided;
   /** What the broker's answer to such a publication means for the source. */
   outcome(destination: Destination, outcome: PublishOutcome, messages: number): PublishOutcome;
+  /** Whether publishing there may end the connection that is used; absent: never. */
+  isolated?(destination: Destination): boolean;
 }
 
 /** A queue takes what its name is on, by the default exchange. */

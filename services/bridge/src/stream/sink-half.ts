@@ -11,9 +11,10 @@ import type {
   StreamMessage,
 } from '@tombolo/wire/frame';
 import type { DemandView, StreamView } from '../admin/view.ts';
-import type { Broker, Publication, Publisher, QueueDemand } from '../broker/port.ts';
+import type { Broker, Publication, Publisher, PublisherHandler, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
-import { destinationKey } from '../routing/destination-key.ts';
+import { destinationKey, shownName } from '../routing/destination-key.ts';
+import type { Admission } from './admission.ts';
 import { MOST_TURNS } from './credit.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
@@ -47,6 +48,7 @@ export interface SinkHalfOptions extends HalfOptions {
   readonly inFlightBytes: number;
   /** How messages of this kind of destination get into the broker. */
   landing(kind: Destination['kind']): Landing;
+  readonly admission: Admission;
 }
 
 /**
@@ -106,6 +108,7 @@ export class SinkHalf {
   brokerUp(up: boolean): void {
     this.#brokerUp = up;
     for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.brokerUp(up, this.#now()));
+    if (!up) this.#options.admission.clear();
   }
 
   /** What the connectors permit has changed: streams that are not permitted any more are refused. */
@@ -156,8 +159,9 @@ export class SinkHalf {
 
   /** To be called from time to time: what nobody asks for is forgotten. */
   tick(): void {
-    for (const { machine } of this.#sinkholes.values()) {
-      for (const stream of machine.streams.values()) stream.prune(this.#now());
+    for (const sinkhole of [...this.#sinkholes.values()]) {
+      for (const stream of sinkhole.machine.streams.values()) stream.prune(this.#now());
+      if (sinkhole.machine.idle) this.#remove(sinkhole);
     }
   }
 
@@ -409,7 +413,12 @@ export class SinkHalf {
         break;
       case 'count':
         if (effect.what === 'delivered')
-          metrics.delivered(sinkhole.machine.streams.get(source)?.connector ?? '', destination.name, source, effect.n);
+          metrics.delivered(
+            sinkhole.machine.streams.get(source)?.connector ?? '',
+            shownName(destination),
+            source,
+            effect.n,
+          );
         break;
       default:
         throw new Error(`unexpected ${effect satisfies never}`);
@@ -417,7 +426,7 @@ export class SinkHalf {
   }
 
   #publish(sinkhole: Sinkhole, source: string, messages: readonly StreamMessage[]): void {
-    const { broker } = this.#options;
+    const { admission, broker } = this.#options;
     const stream = sinkhole.machine.streams.get(source);
     const epoch = stream?.epoch;
     if (!epoch) return;
@@ -426,7 +435,7 @@ export class SinkHalf {
     let current = sinkhole.publishers.get(source);
     if (!current || current.epoch.incarnation !== epoch.incarnation || current.epoch.epoch !== epoch.epoch) {
       current?.publisher.close();
-      const publisher = broker.sink.publisher(destination.name, {
+      const handler: PublisherHandler = {
         outcome: (ids, answer, detail) => {
           if (answer !== 'confirmed')
             this.#options.log.debug(
@@ -436,14 +445,18 @@ export class SinkHalf {
           const outcome = landing.outcome(destination, answer, ids.length);
           this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
         },
-      });
+      };
+      const isolated = landing.isolated?.(destination) ?? false;
+      const publisher = broker.sink.publisher(destination.name, handler, { isolated });
       current = { epoch, publisher };
       sinkhole.publishers.set(source, current);
     }
     const publications: Publication[] = [];
     const decided: (Decided & { readonly sequence: number })[] = [];
-    for (const message of messages) {
-      const { sequence } = message;
+    for (const arrived of messages) {
+      const { sequence } = arrived;
+      const properties = admission.admitted(arrived.properties);
+      const message = properties === arrived.properties ? arrived : { ...arrived, properties };
       const reason = broker.sink.unpublishable(message);
       const landed = reason
         ? { outcome: 'poison' as const, detail: reason }
@@ -451,9 +464,27 @@ export class SinkHalf {
       if ('outcome' in landed) decided.push({ sequence, ...landed });
       else publications.push(landed);
     }
-    if (publications.length > 0) current.publisher.publish(publications);
+    if (publications.length > 0) this.#passOn(sinkhole, source, { epoch, publisher: current.publisher }, publications);
     for (const { sequence, outcome, detail } of decided)
       this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, [sequence], outcome, detail, this.#now()));
+  }
+
+  /** Publishes at once, or when the queues exist to which these messages will be answered. */
+  #passOn(
+    sinkhole: Sinkhole,
+    source: string,
+    { epoch, publisher }: { readonly epoch: StreamEpoch; readonly publisher: Publisher },
+    publications: readonly Publication[],
+  ): void {
+    const pass = this.#options.admission.pass(publisher, publications, (verdict) => {
+      const current = sinkhole.machine.streams.get(source)?.epoch;
+      // An epoch that has ended meanwhile has given these messages back.
+      if (verdict === 'publish' && current && compareEpochs(current, epoch) === 0)
+        return publisher.publish(publications);
+      const ids = publications.map(({ id }) => id);
+      this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, 'refused', undefined, this.#now()));
+    });
+    if (pass) publisher.publish(publications);
   }
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ import type {
   StreamControlFrame,
 } from '@tombolo/wire/frame';
 import { identityOf } from '@tombolo/wire/identity';
+import type { ReplyToRewrite } from '@tombolo/wire/reply-properties';
 import type { DemandView, StreamView } from '../admin/view.ts';
 import type { Broker, Consumer, Delivery } from '../broker/port.ts';
 import type { Passage } from '../routing/agreement.ts';
+import { shownName } from '../routing/destination-key.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
 import { bufferName } from '../topic/buffer-name.ts';
 import { MOST_TURNS } from './credit.ts';
@@ -78,6 +80,10 @@ export interface SourceHalfOptions extends HalfOptions {
   spared(destination: Destination): void;
   /** Why a message in a topic's buffer is not to be forwarded, as a word for metrics, or undefined. */
   screen(sink: string, destination: Destination, delivery: Delivery): string | undefined;
+  /** Messages were taken for a stream that was opened by `draw`. */
+  drew(destination: Destination): void;
+  /** What the `reply-to` of messages that are taken now becomes. */
+  replyTo(): ReplyToRewrite;
 }
 
 /**
@@ -158,12 +164,10 @@ export class SourceHalf {
 
   /** Frames to this cluster can be sent, or cannot any more, or take another way. */
   reachChanged(sink: string): void {
-    const { agreement, cluster, incarnation, router } = this.#options;
+    const { cluster, incarnation, router } = this.#options;
     const hop = router.hop(sink);
     if (hop === undefined) this.#collections.delete(sink);
-    else if (!this.#answered.has(sink) && agreement.sinks.includes(sink)) {
-      router.send({ kind: 'collect', source: cluster, sink, incarnation });
-    }
+    else if (!this.#answered.has(sink)) router.send({ kind: 'collect', source: cluster, sink, incarnation });
     for (const flow of this.#flowsTo(sink)) this.#route(flow);
     if (hop === sink) this.#serveStatics(sink);
   }
@@ -399,7 +403,8 @@ export class SourceHalf {
    * messages wait while there is no way. Returns why there is no stream, or undefined.
    */
   draw(sink: string, destination: Destination, properties: QueueProperties): Unserved | undefined {
-    const { agreement, router } = this.#options;
+    const { agreement, cluster, router } = this.#options;
+    if (this.#draining) return { reason: 'refused', detail: `the bridge of ${cluster} is draining` };
     const passage = agreement.outbound(router.dataHop(sink, destination) ?? sink, destination);
     if (!passage.open) return { reason: passage.reason, detail: passage.detail };
     return this.#open(sink, destination, properties, passage);
@@ -503,7 +508,7 @@ export class SourceHalf {
   }
 
   #barred(sink: string, destination: Destination, queue: QueueAtSource): string | undefined {
-    if (this.#collecting()) return 'collecting what a predecessor of this bridge left in doubt';
+    if (this.#collecting(sink, destination)) return 'collecting what a predecessor of this bridge left in doubt';
     const { agreement, router } = this.#options;
     const hop = router.dataHop(sink, destination);
     const passage = agreement.outbound(hop ?? sink, destination);
@@ -518,8 +523,10 @@ export class SourceHalf {
 
   // ---- in doubt ----------------------------------------------------------------------------------------------------------
 
-  #collecting(): boolean {
+  /** A queue's messages may have gone to any sink, those of a reply queue only to its origin. */
+  #collecting(sink: string, destination: Destination): boolean {
     if (this.#now() >= this.#collectUntil) return false;
+    if (destination.kind === 'reply') return !this.#answered.has(sink);
     return this.#options.agreement.sinks.some((sink) => !this.#answered.has(sink));
   }
 
@@ -537,7 +544,7 @@ export class SourceHalf {
       }
     }
     this.#answered.add(sink);
-    if (!this.#collecting()) this.#reconsiderAll();
+    this.#reconsiderAll();
   }
 
   /** Once recognised messages are known to be removed, the sinks need not remember them. */
@@ -574,7 +581,7 @@ export class SourceHalf {
 
   #effect(flow: Flow, effect: SourceEffect): void {
     const { broker, router, metrics, deadLetters, log } = this.#options;
-    const destination = flow.destination.name;
+    const destination = shownName(flow.destination);
     switch (effect.do) {
       case 'send':
         router.send(effect.frame);
@@ -601,7 +608,12 @@ export class SourceHalf {
         break;
       case 'park':
         deadLetters
-          .park(effect.message, { reason: effect.reason, peer: flow.sink, destination, connector: flow.connector })
+          .park(effect.message, {
+            reason: effect.reason,
+            peer: flow.sink,
+            destination: flow.destination.name,
+            connector: flow.connector,
+          })
           .then(
             (stored) => this.#run(flow, flow.machine.parked(effect.sequence, stored, this.#now())),
             (thrown: unknown) => {
@@ -640,6 +652,7 @@ export class SourceHalf {
         delivered: (deliveries) => {
           // Behind its own consumers in priority: whatever comes here they have no room for.
           if (flow.priority !== undefined) this.#options.spared(flow.destination);
+          if (flow.destination.kind !== 'queue') this.#options.drew(flow.destination);
           this.#run(flow, flow.machine.delivered(generation, this.#taken(flow, deliveries), this.#now()));
         },
         ended: (end) => {
@@ -670,10 +683,11 @@ export class SourceHalf {
     const { cluster, router } = this.#options;
     const path = [cluster, ...router.transits(flow.sink, flow.destination)];
     const now = this.#now();
+    const replyTo = this.#options.replyTo();
     const isTopic = flow.destination.kind === 'topic';
     return deliveries.map((delivery) => {
       // A path without proof was copied by an application onto a message of its own.
-      const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic });
+      const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic, replyTo });
       const taken = takenFrom(delivery, identityOf(delivery), properties, now);
       const reason = isTopic ? this.#options.screen(flow.sink, flow.destination, delivery) : undefined;
       if (reason === undefined) return taken;

@@ -1,11 +1,11 @@
 import { Fault } from '@tombolo/kernel/fault';
-import type { QueueProperties } from '@tombolo/wire/frame';
 import type {
   Consumer,
   ConsumerEnd,
   ConsumerHandler,
   Delivery,
   DeliveryToken,
+  QueueDeclaration,
   QueueInspection,
   Source,
 } from '../port.ts';
@@ -165,8 +165,18 @@ export class MemorySource implements Source {
     return { ready: found.ready.length, consumers: found.consumers.length, properties: found.properties };
   }
 
-  async declare(queue: string, properties: QueueProperties): Promise<void> {
-    this.#require(`Declaring queue "${queue}"`).server.declare(queue, { ...properties, durable: true });
+  async declare(queue: string, properties: QueueDeclaration): Promise<void> {
+    const { expiresMs, messageTtlMs, ...rest } = properties;
+    const { server } = this.#require(`Declaring queue "${queue}"`);
+    server.declare(queue, { ...rest, durable: true, ...(expiresMs !== undefined && { expires: true }) });
+  }
+
+  async deleteIfIdle(queue: string): Promise<boolean> {
+    const { server } = this.#require(`Deleting queue "${queue}"`);
+    const found = server.queues.get(queue);
+    if (!found || found.ready.length > 0 || found.consumers.length > 0) return false;
+    server.deleteQueue(queue);
+    return true;
   }
 
   #require(doing: string): MemoryConnection {

@@ -10,6 +10,7 @@ export const replyCode = {
   preconditionFailed: 406,
   notAllowed: 530,
   notImplemented: 540,
+  internalError: 541,
 } as const;
 
 /** The reply code of an error that amqplib made of a close frame; undefined for anything else. */
@@ -165,6 +166,11 @@ export function exchangeFault(error: unknown, doing: string, what: string, addre
     default:
       return fault('TOMBOLO_QUEUE_REFUSED', `${doing} ${what} at ${address} failed: ${words}.`);
   }
+}
+
+/** True when a queue could not be declared only because it is there with another expiry. */
+export function hasOtherExpiry(error: unknown): boolean {
+  return codeOf(error) === replyCode.preconditionFailed && /inequivalent arg 'x-expires'/.test(brokersWords(error));
 }
 
 /** What a publish channel's close says of the message that caused it. */

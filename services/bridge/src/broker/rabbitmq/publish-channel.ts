@@ -57,12 +57,12 @@ export class PublishChannel implements DataChannel {
   }
 
   /** Writes the batch. The channel must be open. */
-  publish(batch: readonly Outgoing[]): void {
+  publish(batch: readonly Outgoing[], mandatory = true): void {
     const buffer = this.#buffer;
     if (!buffer || this.#isClosed) throw new Error('the channel is not open');
     const wire = this.#connection.wire;
     const publications = batch.map((outgoing) => outgoing.publication);
-    const chunks = encodePublications(this.#number, publications, wire.frameMax);
+    const chunks = encodePublications(this.#number, publications, wire.frameMax, mandatory);
     for (const outgoing of batch) this.#confirms.published(outgoing);
     for (const chunk of chunks) buffer.write(chunk);
     wire.sentSinceLastCheck = true;

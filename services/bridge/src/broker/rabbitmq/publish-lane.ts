@@ -162,7 +162,8 @@ export class PublishLane {
   }
 }
 
-function tellVerdicts(verdicts: readonly Verdict<PublisherHandler>[], surroundings: Surroundings): void {
+/** Tells whom it concerns what the broker said. */
+export function tellVerdicts(verdicts: readonly Verdict<PublisherHandler>[], surroundings: Surroundings): void {
   // Runs of the same handler and outcome: nearly always one.
   let from = 0;
   for (let index = 1; index <= verdicts.length; index++) {
@@ -175,7 +176,13 @@ function tellVerdicts(verdicts: readonly Verdict<PublisherHandler>[], surroundin
   }
 }
 
-function tell(batch: readonly Outgoing[], outcome: PublishOutcome, detail: string, surroundings: Surroundings): void {
+/** The same outcome for all of a batch. */
+export function tell(
+  batch: readonly Outgoing[],
+  outcome: PublishOutcome,
+  detail: string,
+  surroundings: Surroundings,
+): void {
   const byHandler = new Map<PublisherHandler, number[]>();
   for (const { handler, publication } of batch) {
     const ids = byHandler.get(handler);

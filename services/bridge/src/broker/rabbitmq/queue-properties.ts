@@ -1,4 +1,5 @@
 import type { QueueProperties } from '@tombolo/wire/frame';
+import type { QueueDeclaration } from '../port.ts';
 
 /** What the management API tells of a queue; `bytes` are of all its messages, and may be seconds old. */
 export interface QueueFacts {
@@ -42,7 +43,7 @@ export function queueProperties(description: QueueDescription): QueueProperties 
 }
 
 /** The arguments of a declaration that makes a queue alike. */
-export function declareArguments(properties: QueueProperties): Record<string, unknown> {
+export function declareArguments(properties: QueueDeclaration): Record<string, unknown> {
   return {
     ...(properties.type !== undefined && { 'x-queue-type': properties.type }),
     ...(properties.maxLength !== undefined && { 'x-max-length': properties.maxLength }),
@@ -50,6 +51,8 @@ export function declareArguments(properties: QueueProperties): Record<string, un
     ...(properties.overflow !== undefined && { 'x-overflow': properties.overflow }),
     ...(properties.singleActiveConsumer && { 'x-single-active-consumer': true }),
     ...(properties.maxPriority !== undefined && { 'x-max-priority': properties.maxPriority }),
+    ...(properties.messageTtlMs !== undefined && { 'x-message-ttl': properties.messageTtlMs }),
+    ...(properties.expiresMs !== undefined && { 'x-expires': properties.expiresMs }),
   };
 }
 

@@ -229,7 +229,10 @@ export class RabbitBroker implements Broker {
   #mastered(): void {
     if (!this.#pair) return;
     this.#source.attach(this.#pair.consuming);
-    this.#sink.attach(this.#pair.publishing);
+    const uri = this.#config.uris[this.#state.is === 'master' ? this.#state.uri : 0] as RabbitUri;
+    this.#sink.attach(this.#pair.publishing, (closed) =>
+      Connection.open(this.#config, uri, 'direct replies', (_connection, error) => closed(error)),
+    );
   }
 
   #detach(): void {
@@ -241,7 +244,7 @@ export class RabbitBroker implements Broker {
     this.#prober.detach();
     // Closing tells its channels first: what was written is `unknown`, before the rest is refused.
     this.#close();
-    this.#sink.detach();
+    this.#closing = Promise.all([this.#closing, this.#sink.detach()]);
     this.#blocked(undefined);
   }
 

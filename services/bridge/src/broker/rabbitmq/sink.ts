@@ -1,6 +1,7 @@
 import type { Publication, Publisher, PublisherHandler, Sink } from '../port.ts';
 import type { Surroundings } from './config.ts';
 import type { Connection } from './connection.ts';
+import { IsolatedLane, type OpenConnection } from './isolated-lane.ts';
 import type { Counts, Prober } from './probe.ts';
 import { readExpiration } from './property-list.ts';
 import { PublishLane } from './publish-lane.ts';
@@ -14,25 +15,31 @@ const defaultFrameMax = 131_072;
 /** The publishing half: destinations are spread over a few channels, so that a channel error halts few of them. */
 export class RabbitSink implements Sink {
   readonly #lanes: readonly PublishLane[];
+  readonly #isolated: IsolatedLane;
   readonly #prober: Prober;
   #frameMax = defaultFrameMax;
 
   constructor(surroundings: Surroundings, prober: Prober) {
     this.#lanes = Array.from({ length: lanes }, () => new PublishLane(surroundings));
+    this.#isolated = new IsolatedLane(surroundings);
     this.#prober = prober;
   }
 
-  attach(connection: Connection): void {
+  /** @param another opens a connection like this one, for what is isolated */
+  attach(connection: Connection, another: OpenConnection): void {
     this.#frameMax = connection.wire.frameMax;
     for (const lane of this.#lanes) lane.attach(connection);
+    this.#isolated.attach(another);
   }
 
-  detach(): void {
+  /** Resolves when the isolated connection, if there was one, is closed. */
+  detach(): Promise<void> {
     for (const lane of this.#lanes) lane.detach();
+    return this.#isolated.detach();
   }
 
-  publisher(destination: string, handler: PublisherHandler): Publisher {
-    const lane = this.#lanes[hash(destination) % lanes] as PublishLane;
+  publisher(destination: string, handler: PublisherHandler, { isolated = false } = {}): Publisher {
+    const lane = isolated ? this.#isolated : (this.#lanes[hash(destination) % lanes] as PublishLane);
     return {
       publish: (publications: readonly Publication[]) => {
         if (publications.length > 0) lane.publish(publications.map((publication) => ({ publication, handler })));

@@ -1,11 +1,10 @@
-import type { QueueProperties } from '@tombolo/wire/frame';
-import type { Consumer, ConsumerHandler, DeliveryToken, QueueInspection, Source } from '../port.ts';
-import { queueFault } from './close-codes.ts';
+import type { Consumer, ConsumerHandler, DeliveryToken, QueueDeclaration, QueueInspection, Source } from '../port.ts';
 import type { RabbitBrokerConfig, Surroundings } from './config.ts';
 import type { Connection } from './connection.ts';
-import { ConsumeChannel, type ConsumerEntry, notConnected } from './consume-channel.ts';
+import { ConsumeChannel, type ConsumerEntry } from './consume-channel.ts';
+import { Declarer } from './declarer.ts';
 import type { Prober } from './probe.ts';
-import { declareArguments, type QueueFacts } from './queue-properties.ts';
+import type { QueueFacts } from './queue-properties.ts';
 
 const maxChannels = 32;
 
@@ -18,6 +17,7 @@ export class RabbitSource implements Source {
   readonly #surroundings: Surroundings;
   readonly #prober: Prober;
   readonly #properties: PropertiesLookup;
+  readonly #declarer = new Declarer();
   #connection: Connection | undefined;
   #pool: ConsumeChannel[] = [];
   #solo = new Set<ConsumeChannel>();
@@ -37,11 +37,13 @@ export class RabbitSource implements Source {
   /** The consuming connection is there, with its lock held. */
   attach(connection: Connection): void {
     this.#connection = connection;
+    this.#declarer.attach(connection);
   }
 
   /** It is gone: its channels tell their consumers. */
   detach(): void {
     this.#connection = undefined;
+    this.#declarer.detach();
     this.#pool = [];
     this.#solo.clear();
   }
@@ -103,26 +105,12 @@ export class RabbitSource implements Source {
     return { ...counts, properties, ...(bytes !== undefined && { bytes }) };
   }
 
-  async declare(queue: string, properties: QueueProperties & { readonly messageTtlMs?: number }): Promise<void> {
-    const connection = this.#connection;
-    if (!connection?.isOpen) throw notConnected(`Declaring queue "${queue}"`);
-    const channel = await connection
-      .channel(() => {})
-      .catch((error) => {
-        throw queueFault(error, 'Declaring', queue, connection.address);
-      });
-    try {
-      await channel.assertQueue(queue, {
-        durable: true,
-        arguments: {
-          ...declareArguments(properties),
-          ...(properties.messageTtlMs !== undefined && { 'x-message-ttl': properties.messageTtlMs }),
-        },
-      });
-    } catch (error) {
-      throw queueFault(error, 'Declaring', queue, connection.address);
-    }
-    await channel.close().catch(() => {});
+  declare(queue: string, properties: QueueDeclaration): Promise<void> {
+    return this.#declarer.declare(queue, properties);
+  }
+
+  deleteIfIdle(queue: string): Promise<boolean> {
+    return this.#declarer.deleteIfIdle(queue);
   }
 
   /** Everything acknowledged so far is written and processed; within the deadline, if at all. */

@@ -9,7 +9,12 @@ const gatherBytes = 64 * 1024;
  * The frames of a batch of publications on one channel: method, content header with the properties as they are, and the
  * body split at frame-max. Every buffer holds whole frames: amqplib's multiplexer puts other channels' between them.
  */
-export function encodePublications(channel: number, publications: readonly Publication[], frameMax: number): Buffer[] {
+export function encodePublications(
+  channel: number,
+  publications: readonly Publication[],
+  frameMax: number,
+  mandatory = true,
+): Buffer[] {
   const maxBody = frameMax - frameOverhead;
   const buffers: Buffer[] = [];
   let gathered: Buffer | undefined;
@@ -46,7 +51,7 @@ export function encodePublications(channel: number, publications: readonly Publi
     at += exchange.length;
     out.set(key, at);
     at += key.length;
-    out[at++] = 1; // mandatory
+    out[at++] = mandatory ? 1 : 0;
     out[at++] = frameEnd;
     at = writeHead(out, at, frameType.header, channel, headerSize);
     out.writeUInt16BE(basicClass, at);
