@@ -280,6 +280,26 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       expect(outcome(2)).toBe('refused');
     });
 
+    test('a queue with an expiry is declared, and once more with another one, which changes nothing', async () => {
+      const alike = { type: 'classic', durable: true };
+      await broker.source.declare('replies', { ...alike, expiresMs: 3_600_000 });
+      await broker.source.declare('replies', { ...alike, expiresMs: 60_000 });
+      expect(await broker.source.inspect('replies')).toMatchObject({ ready: 0, properties: { expires: true } });
+    });
+
+    test('fifty queues are declared at once, and deleted when they are idle; what is in use or holds messages stays', async () => {
+      const names = Array.from({ length: 50 }, (_, index) => `many.${index}`);
+      const declared = names.map((name) => broker.source.declare(name, { type: 'classic', durable: true }));
+      await Promise.all(declared);
+      await world.publish('many.0', bytes('m1'));
+      consume('many.1', 1);
+      await world.until('it is consumed', async () => (await broker.sink.probe('many.1'))?.consumers === 1);
+      const deleted = await Promise.all(names.map((name) => broker.source.deleteIfIdle(name)));
+      expect(deleted).toEqual(names.map((_, index) => index > 1));
+      expect(await broker.source.inspect('many.2')).toBeUndefined();
+      expect(await broker.source.inspect('many.0')).toMatchObject({ ready: 1 });
+    });
+
     test('a second adapter stands by and takes over when the first one stops', async () => {
       const second = world.adapter();
       second.broker.start();

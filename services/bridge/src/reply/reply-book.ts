@@ -18,8 +18,9 @@ import { replyAddressOf } from '@tombolo/wire/reply-address';
  *   request came by does not hold back replies. Only a link is needed.
  * - It follows the routes between clusters, however many hops, as the settlements of the request did on their way back; networkTTL
  *   was spent by the request. A transit relays it without looking.
- * - The origin looks at no queue of its own: every reply is judged when it arrives (ReplyOrigin.judge) and published to the default
- *   exchange with the original address, mandatory. `returned` is `accepted`: the requester has gone, and is counted as late. What
+ * - The origin looks at no queue of its own: every reply is judged when it arrives (ReplyLanding) and published to the default
+ *   exchange with the original address, mandatory. `returned` is `accepted`: the requester has gone, and is counted as late. A direct
+ *   reply is published on a connection that nothing else uses, and not mandatory; one that ends it is `accepted` and counted. What
  *   the verdict drops is `accepted` too, but for a persistent reply whose address has expired: that is `rejected`, and parked beside
  *   the replier, since nothing that a broker has stored is lost without a trace.
  * - The queue is durable, and expires when nobody has consumed it for as long as an address can be valid: by then its replies

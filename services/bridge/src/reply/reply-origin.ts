@@ -12,11 +12,11 @@ import { directReplyQueue, isDirectReply, isSoundDirectReply } from './direct-re
 
 /** What the origin makes of a reply that was sent to a reply address. */
 export type ReplyVerdict =
-  /** To be published to the default exchange with this routing key, mandatory. */
+  /** To be published to the default exchange with this routing key. */
   | {
       readonly is: 'ok';
       readonly address: string;
-      /** A direct reply: `returned` and `unknown` are the end of it too, it may have been delivered (see direct-reply.ts). */
+      /** A direct reply: it may end the connection that it is published by, and `returned` would tell nothing (see direct-reply.ts). */
       readonly direct: boolean;
     }
   | { readonly is: 'expired' }

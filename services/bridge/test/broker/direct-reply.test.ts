@@ -110,14 +110,19 @@ describe.skipIf(rabbitMissing())('direct reply-to on RabbitMQ', () => {
     expect(await published(queue, 'late')).toEqual({ confirmed: true, returned: true, faults: [] });
   });
 
-  test('whoever answers an address of a node that this cluster does not have loses the connection', async () => {
+  /** The same key at a channel of a node that this cluster does not have. */
+  function foreignAddress(): string {
     const bytes = Buffer.from(address.split('.')[3]!, 'base64');
     const elsewhere = Buffer.concat([
       Buffer.from([131, 88, 118, 0, 9]),
       Buffer.from('reply@123'),
       bytes.subarray(bytes.length - 12),
     ]);
-    const foreign = `${directReplyQueue}.${elsewhere.toString('base64')}.${address.split('.')[4]}`;
+    return `${directReplyQueue}.${elsewhere.toString('base64')}.${address.split('.')[4]}`;
+  }
+
+  test('whoever answers an address of a node that this cluster does not have loses the connection', async () => {
+    const foreign = foreignAddress();
     // Sound, as far as can be seen: nodes come and go.
     expect(isSoundDirectReply(foreign)).toBe(true);
     const { confirmed, faults } = await published(foreign, 'x');
@@ -125,6 +130,41 @@ describe.skipIf(rabbitMissing())('direct reply-to on RabbitMQ', () => {
     const unsound = `${directReplyQueue}.a.b`;
     expect(isSoundDirectReply(unsound)).toBe(false);
     expect((await published(unsound, 'x')).faults[0]).toBe(541);
+  });
+
+  test('isolated, such an address ends one connection that nothing else uses, and the others of its batch arrive', async () => {
+    const { broker, states } = world.adapter();
+    broker.start();
+    await awaitUntil('master', () => states.at(-1)?.is === 'master');
+    const outcomes = new Map<number, string>();
+    const handler = {
+      outcome: (ids: readonly number[], outcome: string) => {
+        for (const id of ids) {
+          expect(outcomes.has(id)).toBe(false);
+          outcomes.set(id, outcome);
+        }
+      },
+    };
+    const isolated = broker.sink.publisher('reply', handler, { isolated: true });
+    const foreign = foreignAddress();
+    const batch = [address, foreign, address, foreign, address];
+    const properties = Buffer.alloc(2);
+    isolated.publish(
+      batch.map((routingKey, id) => ({ id, exchange: '', routingKey, properties, body: Buffer.from(String(id)) })),
+    );
+    await awaitUntil('all have an outcome', () => outcomes.size === 5);
+    expect([...outcomes].sort()).toEqual([
+      [0, 'confirmed'],
+      [1, 'poison'],
+      [2, 'confirmed'],
+      [3, 'poison'],
+      [4, 'confirmed'],
+    ]);
+    await awaitUntil('the requester has the others', () => new Set(answers).size === 3);
+    expect(new Set(answers)).toEqual(new Set(['0', '2', '4']));
+    expect(states.at(-1)?.is).toBe('master');
+    expect(states.filter(({ is }) => is === 'master').length).toBe(1);
+    await broker.stop();
   });
 
   test('a message whose reply-to is the bare pseudo-queue closes the channel of a publisher that does not consume it', async () => {
