@@ -6,7 +6,7 @@ import { Network, noNodes, Site, secret, westToEast, within } from './network.ts
 
 const direct = 'amq.rabbitmq.reply-to';
 
-/** Answers every request on `q` with `answer to <body>`, unless told to wait. */
+/** Answers every request with `answer to <body>`, unless told to wait. */
 class Replier {
   readonly requests: ConsumeMessage[] = [];
   readonly #channel: Channel;
@@ -15,11 +15,11 @@ class Replier {
     this.#channel = channel;
   }
 
-  static async open(site: Site, { answers = true } = {}): Promise<Replier> {
+  static async open(site: Site, { answers = true, queue = 'q' } = {}): Promise<Replier> {
     const channel = await (await site.connect()).createChannel();
     const replier = new Replier(channel);
     await channel.prefetch(200);
-    await channel.consume('q', (message) => {
+    await channel.consume(queue, (message) => {
       if (!message) return;
       replier.requests.push(message);
       channel.ack(message);
@@ -60,8 +60,8 @@ class Requester {
     return requester;
   }
 
-  ask(body: string): void {
-    this.#channel.sendToQueue('q', Buffer.from(body), { replyTo: this.address, correlationId: body });
+  ask(body: string, queue = 'q'): void {
+    this.#channel.sendToQueue(queue, Buffer.from(body), { replyTo: this.address, correlationId: body });
   }
 
   async answered(count: number): Promise<void> {
@@ -145,6 +145,26 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     }
     expect(await network.bridge('b').metric('tombolo_messages_transit_total', { peer: 'a' })).toBe(20);
     expect(await replyQueues(b)).toEqual([]);
+  });
+
+  test('from edge to edge over three hops, both ways at once, all are answered', async () => {
+    const names = ['edge1', 'core1', 'core2', 'edge2'] as const;
+    const sites = await Promise.all(names.map((_, index) => Site.open(index % 2)));
+    const [near, , , far] = sites as [Site, Site, Site, Site];
+    await Promise.all([near.declare('q'), far.declare('q2'), near.declare('q2'), far.declare('q')]);
+    const connectors = [0, 1, 2].map((at) => {
+      const [from, to] = [names[at]!, names[at + 1]!];
+      return { name: `${from}-${to}`, from, to, duplex: true, networkTTL: 3 };
+    });
+    const clusters = Object.fromEntries(names.map((name, index) => [name, { site: sites[index]! }]));
+    await Network.open({ clusters, connectors });
+    await Promise.all([Replier.open(far), Replier.open(near, { queue: 'q2' })]);
+    const requesters = await Promise.all(
+      [near, far].flatMap((site) => [Requester.open(site), Requester.open(site, direct)]),
+    );
+    for (const [index, requester] of requesters.entries())
+      for (let body = 0; body < 25; body++) requester.ask(String(body), index < 2 ? 'q' : 'q2');
+    await Promise.all(requesters.map((requester) => requester.answered(25)));
   });
 
   test('two threads of 100 requests with a fresh temporary queue each are all answered', async (context) => {
@@ -270,7 +290,7 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     expect(replier.requests[0]!.properties.replyTo).toBe(requester.address);
   });
 
-  test('a thousand requesters at once are all answered', async (context) => {
+  test('a thousand requesters at once are all answered, and the bridges still stop in good time', async (context) => {
     const { west, east, network } = await pair();
     await Replier.open(east);
     const before = await Promise.all(['west', 'east'].map((name) => network.bridge(name).processorSeconds()));
@@ -297,8 +317,12 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     const after = await Promise.all(['west', 'east'].map((name) => network.bridge(name).processorSeconds()));
     const memory = await Promise.all(['west', 'east'].map((name) => network.bridge(name).peakMemory()));
     const used = after.map((seconds, index) => (seconds - before[index]!).toFixed(1));
+    const stopping = performance.now();
+    expect(await network.bridge('east').stop()).toBe(0);
+    const stopped = Math.round(performance.now() - stopping);
+    expect(stopped).toBeLessThan(15_000);
     await context.annotate(
-      `declared in ${Math.round(asked - began)} ms, first answers in ${Math.round(first - asked)} ms, second in ` +
+      `stopped in ${stopped} ms; declared in ${Math.round(asked - began)} ms, first answers in ${Math.round(first - asked)} ms, second in ` +
         `${Math.round(second - first)} ms; processor ${used.join('/')} s, memory ${memory.map(Math.round).join('/')} MiB`,
     );
   });
