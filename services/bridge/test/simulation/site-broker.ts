@@ -48,7 +48,7 @@ export class SiteBroker implements Broker {
     this.bindings = this.#memory.bindings;
     this.buffers = this.#memory.buffers;
     this.sink = {
-      publisher: (destination, handler) => sink.publisher(destination, handler),
+      publisher: (destination, handler, options) => sink.publisher(destination, handler, options),
       unpublishable: (message) => sink.unpublishable(message),
       probe: (queue) => this.#look(() => sink.probe(queue)),
     };
@@ -60,6 +60,7 @@ export class SiteBroker implements Broker {
       onChannelLost: (told) => source.onChannelLost(told),
       inspect: (queue) => this.#look(() => source.inspect(queue)),
       declare: (queue, properties) => this.#look(() => source.declare(queue, properties)),
+      deleteIfIdle: (queue) => this.#look(() => source.deleteIfIdle(queue)),
     };
   }
 

@@ -1,7 +1,7 @@
 import { replyKeys, signedReplyAddress } from '@tombolo/wire/reply-address';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ReplyBook, type ReplyBookOptions } from '../../../src/reply/reply-book.ts';
+import { ReplyBook, type ReplyBookOptions, type ReplyEffect } from '../../../src/reply/reply-book.ts';
 
 const MINUTE = 60_000;
 const wall = Date.UTC(2030, 0, 1, 12);
@@ -157,7 +157,7 @@ describe("the book of a replier's bridge", () => {
         const declaring = new Set<string>();
         const serving = new Set<string>();
         let now = 0;
-        const obey = (effects: ReturnType<ReplyBook['wake']>) => {
+        const obey = (effects: readonly ReplyEffect[]) => {
           for (const effect of effects) {
             if (effect.do === 'declare') {
               expect(declaring.has(effect.queue)).toBe(false);
