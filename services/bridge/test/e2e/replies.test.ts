@@ -263,6 +263,8 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     await Replier.open(east);
     const [one, other] = await Promise.all([Requester.open(west, direct), Requester.open(west)]);
     const pid = Buffer.concat([Buffer.from([131, 88, 119, 9]), Buffer.from('reply@123'), Buffer.alloc(12, 1)]);
+    // The broker's list lags behind.
+    await awaitUntil('they are shown', async () => (await bridgeConnections(west)).length === 2, within(20_000));
     const connections = await bridgeConnections(west);
     const invented = [`${direct}.a.b`, `${direct}.${pid.toString('base64')}.abcdef==`];
     for (let round = 0; round < 5; round++) {
