@@ -157,6 +157,8 @@ export interface OpenFrame extends StreamFrame {
  */
 export interface ResumeFrame extends StreamFrame {
   readonly kind: 'resume';
+  /** Of the `open` that it answers: the answer to an earlier one is void. */
+  readonly attempt: number;
   /** The sink's incarnation: another one than before has forgotten what it held unpublished. */
   readonly sinkIncarnation: number;
   /** Received (and not lost since) numbers above `settledThrough` of the open frame: they need not be sent again. */

@@ -121,6 +121,7 @@ export const headReaders: Readers = {
   resume: (head) => ({
     kind: 'resume',
     ...streamKey(head),
+    attempt: whole(head, 'attempt'),
     sinkIncarnation: whole(head, 'sinkIncarnation'),
     received: ranges(head, 'received'),
     accepted: ranges(head, 'accepted'),

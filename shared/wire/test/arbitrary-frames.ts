@@ -150,6 +150,7 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
     kind: is('resume'),
     ...key,
+    attempt: whole,
     sinkIncarnation: whole,
     received: ranges,
     accepted: ranges,

@@ -182,6 +182,7 @@ export class SinkStream {
     this.#send({
       kind: 'resume',
       ...this.#head(epoch),
+      attempt: frame.attempt,
       sinkIncarnation: this.#incarnation,
       received: received.toRanges(),
       accepted: epoch.accepted.toRanges(),

@@ -88,7 +88,7 @@ export class SourceStream {
   #consumeAt = 0;
   #refusal: string | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
-  /** When a stream that is finishing, and was refused, asks again how things stand. */
+  /** When a stream that is finishing, and has had no answer or a refusal, asks again how things stand. */
   #reopenAt = Number.POSITIVE_INFINITY;
   /** An empty batch is due: it tells the sink, behind all data, what it should have by then. */
   #marker = false;
@@ -184,7 +184,7 @@ export class SourceStream {
 
   linkUp(now: number): SourceEffect[] {
     this.#linked = true;
-    if (this.#phase.is === 'finishing') this.#sendOpen();
+    if (this.#phase.is === 'finishing') this.#sendOpen(now);
     else if (this.#phase.is !== 'ended') this.#open(now);
     return this.#take();
   }
@@ -206,7 +206,7 @@ export class SourceStream {
       this.#marker = this.#flight.unsettled > 0;
       this.#sendState(now);
       this.#offer();
-    } else if (this.#linked && this.#phase.is === 'opening') this.#sendOpen();
+    } else if (this.#linked && (this.#phase.is === 'opening' || this.#phase.is === 'finishing')) this.#sendOpen(now);
     return this.#take();
   }
 
@@ -218,9 +218,10 @@ export class SourceStream {
   }
 
   resumed(frame: ResumeFrame, now: number): SourceEffect[] {
-    if (!this.#isOurs(frame) || !this.#linked) return [];
+    if (!this.#isOurs(frame) || !this.#linked || frame.attempt !== this.#attempt) return [];
     if (this.#phase.is !== 'opening' && this.#phase.is !== 'finishing') return [];
     if (this.#phase.is === 'opening') this.#phase = { is: 'flowing' };
+    this.#reopenAt = Number.POSITIVE_INFINITY;
     this.#holdUntil = Number.POSITIVE_INFINITY;
     this.#accept(frame.accepted, now);
     for (const { sequence, reason } of frame.rejected) this.#reject(sequence, reason);
@@ -455,8 +456,7 @@ export class SourceStream {
     const phase = this.#phase;
     if ((phase.is === 'idle' || phase.is === 'opening') && now >= phase.retryAt && this.#linked) this.#open(now);
     if (phase.is === 'finishing' && now >= this.#reopenAt && this.#linked) {
-      this.#reopenAt = Number.POSITIVE_INFINITY;
-      this.#sendOpen();
+      this.#sendOpen(now);
     }
     if (now >= this.#stateAt) {
       this.#marker = this.#flight.unsettled > 0;
@@ -515,10 +515,11 @@ export class SourceStream {
 
   #open(now: number): void {
     this.#phase = { is: 'opening', retryAt: now + REOPEN_MS };
-    this.#sendOpen();
+    this.#sendOpen(now);
   }
 
-  #sendOpen(): void {
+  #sendOpen(now: number): void {
+    if (this.#phase.is === 'finishing') this.#reopenAt = now + REOPEN_MS;
     const { address, epoch, connector, queue } = this.settings;
     const { last, settledThrough } = this.#flight;
     const gone = this.#flight.gone();

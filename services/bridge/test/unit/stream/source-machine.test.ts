@@ -40,9 +40,19 @@ function stream(granted = 10, throttle?: Throttle) {
       throttle: () => throttle,
     },
   );
-  source.linkUp(0);
+  opened(source, source.linkUp(0));
   const effects = resume(source, granted, 1);
   return { source, orphans, effects };
+}
+
+/** The attempt of the newest `open`, by stream. */
+const attempts = new WeakMap<SourceStream, number>();
+
+function opened(source: SourceStream, effects: readonly SourceEffect[]): readonly SourceEffect[] {
+  for (const effect of effects) {
+    if (effect.do === 'send' && effect.frame.kind === 'open') attempts.set(source, effect.frame.attempt);
+  }
+  return effects;
 }
 
 function resume(
@@ -56,6 +66,7 @@ function resume(
       kind: 'resume',
       address,
       ...epoch,
+      attempt: attempts.get(source) ?? 1,
       sinkIncarnation: 1,
       received: [],
       accepted: [],
@@ -170,7 +181,7 @@ describe('a stream at the source', () => {
     source.linkLost(2);
     source.consumerEnded(1, { why: 'cancelled' }, 3);
     expect(tags(source.wake(70_000), 'requeue')).toEqual([1]);
-    source.linkUp(70_001);
+    opened(source, source.linkUp(70_001));
     resume(source, 10, 2);
     expect(source.unsettled).toBe(0);
     expect(source.withdraw('no consumer', 70_002).some((effect) => effect.do === 'cancel')).toBe(true);
@@ -183,7 +194,7 @@ describe('a stream at the source', () => {
     source.linkLost(2);
     source.consumerEnded(1, { why: 'cancelled' }, 3);
     source.wake(70_000);
-    source.linkUp(70_001);
+    opened(source, source.linkUp(70_001));
     resume(source, 10, 2, { accepted: [1, 1] });
     expect(tags(source.delivered(2, [taken(1, true)], 70_002), 'acknowledge')).toEqual([1]);
     expect(source.counts.suppressed).toBe(1);
@@ -201,5 +212,36 @@ describe('a stream at the source', () => {
       source.wake(now);
     }
     expect(now).toBeGreaterThan(60_000);
+  });
+
+  it('is not taken up by the answer to an earlier open: what it sends now would be dropped at the sink for ever', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.linkLost(2);
+    opened(source, source.linkUp(3));
+    const late = attempts.get(source)!;
+    opened(source, source.rerouted(4));
+    expect(attempts.get(source)).toBe(late + 1);
+    resume(source, 10, 2, { attempt: late });
+    expect(source.phase).toBe('opening');
+    resume(source, 10, 3);
+    expect(source.phase).toBe('flowing');
+    expect(source.nextBatch(1e6, 5)).toMatchObject({ attempt: late + 1, messages: [{ sequence: 1 }] });
+  });
+
+  it('asks again when it is finishing and its question took a way that broke, instead of holding what it sent', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 1);
+    source.nextBatch(1e6, 1);
+    source.linkLost(2);
+    source.consumerEnded(1, { why: 'cancelled' }, 2);
+    source.withdraw('no consumer', 3);
+    opened(source, source.linkUp(4));
+    const lost = attempts.get(source)!;
+    expect(source.nextWake()).toBeLessThan(10_000);
+    opened(source, source.wake(5_010));
+    expect(attempts.get(source)).toBe(lost + 1);
+    expect(tags(resume(source, 0, 2), 'requeue')).toEqual([1]);
   });
 });
