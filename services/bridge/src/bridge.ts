@@ -1,24 +1,14 @@
-import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
-import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
+import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import type { Links, LinksOptions } from './link/links.ts';
-import { Replies } from './reply/replies.ts';
-import { ReplyLanding } from './reply/reply-landing.ts';
+import { Mastership } from './mastership.ts';
 import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
-import { type LinkPort, Router } from './routing/router.ts';
-import { DeadLetters } from './stream/dead-letters.ts';
-import { queueLanding } from './stream/landing.ts';
-import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
-import { SourceHalf } from './stream/source-half.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
-import { TopicSink } from './topic/topic-sink.ts';
-import { TopicSource } from './topic/topic-source.ts';
-import { Tracer } from './tracer.ts';
 
 /** What a bridge does with its links. */
 export type BridgeLinks = Pick<Links, 'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'views' | 'counters'>;
@@ -36,18 +26,6 @@ export interface BridgeOptions extends BridgeParts {
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
   /** How long addresses of replies are valid and their queues are kept; for tests. */
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
-}
-
-/** What lives as long as this bridge is the master of its cluster. */
-interface Mastership {
-  readonly incarnation: number;
-  readonly router: Router;
-  readonly topicSink: TopicSink;
-  readonly topicSource: TopicSource;
-  readonly source: SourceHalf;
-  readonly sink: SinkHalf;
-  readonly tracer: Tracer;
-  readonly replies: Replies;
 }
 
 const DIGEST_MS = 30_000;
@@ -133,7 +111,7 @@ export class Bridge implements HostedBridge {
         },
         created: (queue, properties) => {
           this.#queues.set(queue, properties);
-          if (this.#mastership) queueFound(this.#mastership, queue, properties);
+          this.#mastership?.queueFound(queue, properties);
         },
         visible: (visible) => {
           this.#visible = visible;
@@ -203,112 +181,25 @@ export class Bridge implements HostedBridge {
 
   #becomeMaster(): void {
     if (this.#stopping) return;
-    const { cluster, metrics, log, clock, topology } = this.#options;
+    const { log } = this.#options;
     // Milliseconds since 1970 order incarnations across replicas; peers that saw a higher one correct a clock that went back.
     this.#incarnation = Math.max(this.#options.wallClock(), this.#incarnation + 1);
     const incarnation = this.#incarnation;
-    const links: LinkPort = {
-      send: (peer, frame) => this.#links.send(peer, frame),
-      sendData: (peer, frame) => this.#links.sendData(peer, frame),
-    };
-    const settings = topology.clusters[cluster]!.bridge;
-    const { inFlightBytes } = settings;
-    const router = new Router({
-      cluster,
+    this.#mastership = new Mastership({
+      ...this.#options,
       incarnation,
       agreement: this.#agreement,
-      links,
-      clock,
-      inFlightBytes,
-      relayed: (neighbour, messages) => metrics.transit(neighbour, messages),
-      listener: {
-        routeChanged: (route) => {
-          source.routeChanged(route);
-          topicSource.routeChanged(route);
-        },
-        reachChanged: (peer) => {
-          sink.reachable(peer, router.hop(peer) !== undefined);
-          source.reachChanged(peer);
-        },
-        received: (via, frame, consumed) => {
-          if (isForSink(frame)) return sink.frame(via, frame, consumed);
-          if (frame.kind === 'bindings-request') topicSink.requested(frame);
-          else if (frame.kind === 'bindings') topicSource.answered(frame);
-          else if (frame.kind === 'ask' || frame.kind === 'answer') tracer.frame(frame);
-          else source.frame(frame);
-          consumed();
-        },
-        writable: (neighbour) => source.writable(neighbour),
-      },
-    });
-    const half = {
-      cluster,
-      incarnation,
-      agreement: this.#agreement,
-      router,
-      metrics,
-      log,
-      clock,
       broker: this.#broker,
-      inFlightBytes,
-    };
-    const keys = proofKeys(topology.network, cluster, settings.secrets);
-    const topicSink = new TopicSink({
-      cluster,
-      incarnation,
-      router,
-      clock,
-      proven: (message) => withProof(message, keys),
-      unroutable: (exchange, messages) => metrics.unroutable(exchange, messages),
-    });
-    const { wallClock } = this.#options;
-    const origin = this.#replyOrigin;
-    const replies = new Replies({
-      ...half,
-      ...this.#options.replies,
-      wallClock,
-      origin,
-      knows: (name) => topology.clusters[name] !== undefined,
-      draw: (to, queue) => source.draw(to, replyTo(queue), replyQueue),
-      release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
-    });
-    const landings = { queue: queueLanding, topic: topicSink, reply: new ReplyLanding(origin, metrics, wallClock) };
-    const sink = new SinkHalf({
-      ...half,
-      landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
-      admission: replies,
-    });
-    const source: SourceHalf = new SourceHalf({
-      ...half,
-      deadLetters: new DeadLetters(this.#broker, settings.deadLetters, metrics, log, (properties) =>
-        origin.restored(properties),
-      ),
-      ended: (peer, destination) => {
-        if (destination.kind === 'reply') replies.ended(destination.name);
-        else topicSource.ended(peer, destination);
+      links: {
+        send: (peer, frame) => this.#links.send(peer, frame),
+        sendData: (peer, frame) => this.#links.sendData(peer, frame),
       },
-      drew: ({ kind, name }) => {
-        if (kind === 'reply') replies.replied(name);
-      },
-      replyTo: () => origin.rewriter(wallClock()),
-      spared: (destination) => sink.spared(destination),
-      screen: (peer, destination, delivery) => topicSource.screen(peer, destination, delivery),
+      exchanges: this.#exchanges,
+      replyOrigin: this.#replyOrigin,
+      view: () => this.view(),
     });
-    const seen = this.#exchanges;
-    const topicSource = new TopicSource({
-      ...{ cluster, agreement: this.#agreement, router, broker: this.#broker, source, seen, clock, log },
-      bridged: (delivery) => provenPath(delivery, keys) !== undefined,
-    });
-    const tracer = new Tracer({ ...half, topology, view: () => this.view() });
-    this.#mastership = { incarnation, router, topicSink, topicSource, sink, source, replies, tracer };
-    seen.watchedBy({
-      exchangeChanged: (exchange, now) => {
-        topicSink.exchangeChanged(exchange, now);
-        topicSource.exchangeChanged(exchange);
-      },
-      bindingsVisible: (visible) => topicSink.bindingsVisible(visible),
-    });
-    for (const [queue, properties] of this.#queues) queueFound(this.#mastership, queue, properties);
+    const { sink, source } = this.#mastership;
+    for (const [queue, properties] of this.#queues) this.#mastership.queueFound(queue, properties);
     for (const demand of this.#demands.values()) {
       sink.demand(demand);
       source.localConsumers(demand.queue, demand.consumers);
@@ -322,21 +213,10 @@ export class Bridge implements HostedBridge {
     const mastership = this.#mastership;
     if (!mastership) return;
     this.#mastership = undefined;
-    this.#dismiss(mastership);
+    mastership.close();
     this.#linked.clear();
     this.#options.log.warn({ reason }, 'no longer master');
     this.#links.roleChanged();
-  }
-
-  #dismiss({ replies, router, sink, source, topicSink, topicSource, tracer }: Mastership): void {
-    this.#exchanges.watchedBy(undefined);
-    tracer.close();
-    replies.close();
-    topicSource.close();
-    topicSink.close();
-    source.close();
-    sink.close();
-    router.close();
   }
 
   /** A peer has seen a later incarnation of this cluster than ours: a clock went back. Ours must be higher. */
@@ -411,7 +291,7 @@ export class Bridge implements HostedBridge {
     const mastership = this.#mastership;
     if (mastership) {
       await Promise.all([mastership.sink.drain(deadline), mastership.source.drain(deadline)]);
-      this.#dismiss(mastership);
+      mastership.close();
     }
     this.#mastership = undefined;
     this.#cancelDigest();
@@ -485,29 +365,3 @@ export class Bridge implements HostedBridge {
       });
   }
 }
-
-/** A queue for replies is served by its name, every other one as its filters say. */
-function queueFound({ replies, source }: Mastership, queue: string, properties: QueueProperties): void {
-  if (isReplyName(queue)) replies.found(queue);
-  else source.queueCreated(queue, properties);
-}
-
-const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: true };
-
-function replyTo(queue: string): Destination {
-  return { kind: 'reply', name: queue };
-}
-
-/** Frames that the sink's half of the receiver is meant to read. */
-function isForSink(frame: RelayableFrame): frame is SinkFrame {
-  return sinkKinds.has(frame.kind);
-}
-
-const sinkKinds: ReadonlySet<Frame['kind']> = new Set<SinkFrame['kind']>([
-  'open',
-  'messages',
-  'state',
-  'closed',
-  'collect',
-  'forget',
-]);

@@ -1,0 +1,190 @@
+import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
+import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
+import type { BridgeView } from './admin/view.ts';
+import type { Broker } from './broker/port.ts';
+import type { BridgeParts } from './host.ts';
+import { Replies } from './reply/replies.ts';
+import { ReplyLanding } from './reply/reply-landing.ts';
+import { isReplyName, type ReplyOrigin } from './reply/reply-origin.ts';
+import type { Agreement } from './routing/agreement.ts';
+import { type LinkPort, Router } from './routing/router.ts';
+import { DeadLetters } from './stream/dead-letters.ts';
+import { queueLanding } from './stream/landing.ts';
+import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
+import { SourceHalf } from './stream/source-half.ts';
+import type { SeenExchanges } from './topic/seen-exchanges.ts';
+import { TopicSink } from './topic/topic-sink.ts';
+import { TopicSource } from './topic/topic-source.ts';
+import { Tracer } from './tracer.ts';
+
+export interface MastershipOptions extends BridgeParts {
+  readonly incarnation: number;
+  readonly agreement: Agreement;
+  readonly broker: Broker;
+  readonly links: LinkPort;
+  readonly exchanges: SeenExchanges;
+  readonly replyOrigin: ReplyOrigin;
+  readonly wallClock: () => number;
+  readonly view: () => BridgeView;
+  readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
+}
+
+/** What lives as long as this bridge is the master of its cluster: routes, the two halves of its streams, topics and replies. */
+export class Mastership {
+  readonly incarnation: number;
+  readonly router: Router;
+  readonly source: SourceHalf;
+  readonly sink: SinkHalf;
+  readonly tracer: Tracer;
+  readonly replies: Replies;
+  readonly topicSink: TopicSink;
+  readonly topicSource: TopicSource;
+  readonly #exchanges: SeenExchanges;
+
+  constructor(options: MastershipOptions) {
+    const { agreement, broker, clock, cluster, exchanges, incarnation, links, log, metrics } = options;
+    const { replyOrigin, topology, view, wallClock } = options;
+    const settings = topology.clusters[cluster]!.bridge;
+    const { inFlightBytes } = settings;
+    const router = new Router({
+      cluster,
+      incarnation,
+      agreement: agreement,
+      links,
+      clock,
+      inFlightBytes,
+      relayed: (neighbour, messages) => metrics.transit(neighbour, messages),
+      listener: {
+        routeChanged: (route) => {
+          source.routeChanged(route);
+          topicSource.routeChanged(route);
+        },
+        reachChanged: (peer) => {
+          sink.reachable(peer, router.hop(peer) !== undefined);
+          source.reachChanged(peer);
+        },
+        received: (via, frame, consumed) => {
+          if (isForSink(frame)) return sink.frame(via, frame, consumed);
+          if (frame.kind === 'bindings-request') topicSink.requested(frame);
+          else if (frame.kind === 'bindings') topicSource.answered(frame);
+          else if (frame.kind === 'ask' || frame.kind === 'answer') tracer.frame(frame);
+          else source.frame(frame);
+          consumed();
+        },
+        writable: (neighbour) => source.writable(neighbour),
+      },
+    });
+    const half = {
+      cluster,
+      incarnation,
+      agreement: agreement,
+      router,
+      metrics,
+      log,
+      clock,
+      broker: broker,
+      inFlightBytes,
+    };
+    const keys = proofKeys(topology.network, cluster, settings.secrets);
+    const topicSink = new TopicSink({
+      cluster,
+      incarnation,
+      router,
+      clock,
+      proven: (message) => withProof(message, keys),
+      unroutable: (exchange, messages) => metrics.unroutable(exchange, messages),
+    });
+    const origin = replyOrigin;
+    const replies = new Replies({
+      ...half,
+      ...options.replies,
+      wallClock,
+      origin,
+      knows: (name) => topology.clusters[name] !== undefined,
+      draw: (to, queue) => source.draw(to, replyTo(queue), replyQueue),
+      release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
+    });
+    const landings = { queue: queueLanding, topic: topicSink, reply: new ReplyLanding(origin, metrics, wallClock) };
+    const sink = new SinkHalf({
+      ...half,
+      landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
+      admission: replies,
+    });
+    const source: SourceHalf = new SourceHalf({
+      ...half,
+      deadLetters: new DeadLetters(broker, settings.deadLetters, metrics, log, (properties) =>
+        origin.restored(properties),
+      ),
+      ended: (peer, destination) => {
+        if (destination.kind === 'reply') replies.ended(destination.name);
+        else topicSource.ended(peer, destination);
+      },
+      drew: ({ kind, name }) => {
+        if (kind === 'reply') replies.replied(name);
+      },
+      replyTo: () => origin.rewriter(wallClock()),
+      spared: (destination) => sink.spared(destination),
+      screen: (peer, destination, delivery) => topicSource.screen(peer, destination, delivery),
+    });
+    const seen = exchanges;
+    const topicSource = new TopicSource({
+      ...{ cluster, agreement: agreement, router, broker: broker, source, seen, clock, log },
+      bridged: (delivery) => provenPath(delivery, keys) !== undefined,
+    });
+    const tracer = new Tracer({ ...half, topology, view: view });
+    this.incarnation = incarnation;
+    this.router = router;
+    this.source = source;
+    this.sink = sink;
+    this.tracer = tracer;
+    this.replies = replies;
+    this.topicSink = topicSink;
+    this.topicSource = topicSource;
+    this.#exchanges = exchanges;
+    exchanges.watchedBy({
+      exchangeChanged: (exchange, now) => {
+        topicSink.exchangeChanged(exchange, now);
+        topicSource.exchangeChanged(exchange);
+      },
+      bindingsVisible: (visible) => topicSink.bindingsVisible(visible),
+    });
+  }
+
+  /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */
+  queueFound(queue: string, properties: QueueProperties): void {
+    if (isReplyName(queue)) this.replies.found(queue);
+    else this.source.queueCreated(queue, properties);
+  }
+
+  /** Lets go of everything, in the order in which it leans on each other. */
+  close(): void {
+    this.#exchanges.watchedBy(undefined);
+    this.tracer.close();
+    this.replies.close();
+    this.topicSource.close();
+    this.topicSink.close();
+    this.source.close();
+    this.sink.close();
+    this.router.close();
+  }
+}
+
+const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: true };
+
+function replyTo(queue: string): Destination {
+  return { kind: 'reply', name: queue };
+}
+
+/** Frames that the sink's half of the receiver is meant to read. */
+function isForSink(frame: RelayableFrame): frame is SinkFrame {
+  return sinkKinds.has(frame.kind);
+}
+
+const sinkKinds: ReadonlySet<Frame['kind']> = new Set<SinkFrame['kind']>([
+  'open',
+  'messages',
+  'state',
+  'closed',
+  'collect',
+  'forget',
+]);
