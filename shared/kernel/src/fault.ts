@@ -16,6 +16,7 @@ export const faults = {
   TOMBOLO_LINK_REFUSED: { retryable: true },
   TOMBOLO_LINK_LOST: { retryable: true },
   TOMBOLO_FRAME_INVALID: { retryable: true },
+  TOMBOLO_REDIS_FAILED: { retryable: true },
   TOMBOLO_NOT_MASTER: { retryable: true },
   TOMBOLO_INTERNAL: { retryable: false },
 } as const;

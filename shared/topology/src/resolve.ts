@@ -1,6 +1,7 @@
 import type { Draft } from './draft.ts';
 import type { Pattern, PatternKind } from './pattern.ts';
 import type { Problem } from './problem.ts';
+import { parseRedisUri, redisUriWithoutCredentials } from './redis-uri.ts';
 import {
   bridgeSchema,
   type ParsedBridge,
@@ -143,7 +144,8 @@ function tlsFiles(parsed: { [K in keyof TlsFiles]?: string | undefined }): TlsFi
 }
 
 function redisServer(uri: string): RedisServer {
-  return withoutCredentials(uri);
+  const { username, password } = parseRedisUri(uri)!;
+  return { uri: redisUriWithoutCredentials(uri), username, password };
 }
 
 function resolveElection(parsed: ParsedBridge['election'], network: string): Election {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { compileRegex } from './pattern.ts';
+import { parseRedisUri } from './redis-uri.ts';
 import {
   byteRatePattern,
   durationPattern,
@@ -169,7 +170,21 @@ export const brokerSchema = z
   )
   .meta({ description: "The cluster's broker; needed only where this cluster's bridge runs." });
 
-const redisUri = uri(['redis', 'rediss'], 'Where Redis is.', 'redis://redis.east:6379/0');
+const redisUri = (() => {
+  const what =
+    'a URI such as redis://redis.east:6379/0, redis+sentinel://a:26379,b:26379/GROUP or redis+cluster://a:6379,b:6379 (rediss for TLS)';
+  return z
+    .string(expected(what))
+    .refine((value) => parseRedisUri(value) !== undefined, expected(what))
+    .meta({
+      description: 'Where Redis is: a server, the group that Sentinels watch, or a Redis Cluster.',
+      examples: [
+        'redis://redis.east:6379/0',
+        'redis+sentinel://a:26379,b:26379/mymaster',
+        'redis+cluster://a:6379,b:6379',
+      ],
+    });
+})();
 
 /** `clusters.NAME.bridge`. */
 export const bridgeSchema = z

@@ -84,6 +84,7 @@ export interface Bridge {
 
 /** Redis, with the credentials kept apart from the URI. */
 export interface RedisServer {
+  /** In one of the forms of redis-uri.ts. */
   readonly uri: string;
   readonly username: string | undefined;
   readonly password: string | undefined;
