@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,17 +42,36 @@ process.once('exit', () => {
  * @param settings further settings of redis.conf, as `--name value`
  */
 export async function startRedis(settings: readonly string[] = []): Promise<RedisNode> {
+  const flags = ['--save', '', '--appendonly', 'no', ...settings];
+  return startServer(async () => flags);
+}
+
+/**
+ * Starts a Sentinel that watches one master, alone.
+ * @param group what it calls the master and its replicas
+ */
+export async function startSentinel(group: string, masterPort: number): Promise<RedisNode> {
+  return startServer(async (directory) => {
+    // It writes down what it finds out.
+    const file = join(directory, 'sentinel.conf');
+    await writeFile(file, `sentinel monitor ${group} 127.0.0.1 ${masterPort} 1\n`);
+    return [file, '--sentinel'];
+  });
+}
+
+async function startServer(settings: (directory: string) => Promise<readonly string[]>): Promise<RedisNode> {
   const missing = redisMissing();
   if (missing) throw new Error(missing);
   const directory = await mkdtemp(join(tmpdir(), 'tombolo-redis-'));
   const [port] = (await freePorts(1)) as [number];
-  const flags = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
+  // A file's name comes first.
+  const flags = [...(await settings(directory)), '--port', String(port), '--bind', '127.0.0.1', '--dir', directory];
   let end: (signal: NodeJS.Signals) => Promise<void> = async () => {};
   let pid = 0;
 
   const command = (...words: readonly string[]) => redisCommand(port, words);
   const start = async () => {
-    const child = spawn(server, [...flags, ...settings], { stdio: 'ignore' });
+    const child = spawn(server, flags, { stdio: 'ignore' });
     const gone = new Promise<void>((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', () => resolve());
@@ -74,7 +93,12 @@ export async function startRedis(settings: readonly string[] = []): Promise<Redi
     });
   };
 
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    await end('SIGKILL');
+    throw error;
+  }
   return {
     port,
     uri: `redis://127.0.0.1:${port}`,
@@ -101,15 +125,15 @@ function redisCommand(port: number, words: readonly string[]): Promise<string> {
     socket.setTimeout(2000, () => socket.destroy(new Error('Redis does not answer')));
     socket.once('error', reject);
     socket.once('connect', () => {
-      const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
-      socket.write(`*${words.length}\r\n${parts.join('')}*1\r\n$4\r\nQUIT\r\n`);
+      // It answers what it got, and then closes too.
+      socket.end(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`);
     });
     socket.on('data', (bytes) => {
       text += bytes.toString();
     });
     socket.once('end', () => {
       socket.destroy();
-      const reply = text.replace(/\+OK\r\n$/, '').trimEnd();
+      const reply = text.trimEnd();
       if (reply.startsWith('-')) reject(new Error(reply.slice(1)));
       else resolve(reply.replace(/^(?:[+:]|\$\d+\r\n)/, ''));
     });

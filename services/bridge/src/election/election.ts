@@ -1,4 +1,4 @@
-/** Who hears of this bridge's mastership. Called from the event loop, never from within a call of the election's own methods but `start`, `eligible` and `seen`. */
+/** Who hears of this bridge's mastership; also from within `eligible`, `seen` and `stop`, and may call back. */
 export interface ElectionListener {
   /**
    * This bridge was elected. `token` is higher than that of every master before it, as far as the election's store and `seen` know:

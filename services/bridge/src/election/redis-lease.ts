@@ -8,6 +8,9 @@ const script = (name: string): string => readFileSync(new URL(`./${name}.lua`, i
 /**
  * The lease of a cluster in Redis: one hash that never expires, so that no clock of Redis decides anything, and an eviction
  * looks like a restart.
+ *
+ * What it cannot rule out: a master of Redis that is cut off from its replicas goes on to renew for those who still reach it, while
+ * its successor elects another bridge. `min-replicas-to-write 1` in Redis closes that; the broker's own lock is the fence.
  */
 export class RedisLease implements LeaseStore {
   readonly #client: RedisClient;

@@ -1,7 +1,7 @@
 import { systemClock } from '@tombolo/kernel/clock';
 import { awaitUntil } from '@tombolo/testing/await-until';
 import { FlakyProxy } from '@tombolo/testing/flaky-proxy';
-import { type RedisNode, redisMissing, startRedis } from '@tombolo/testing/redis';
+import { type RedisNode, redisMissing, startRedis, startSentinel } from '@tombolo/testing/redis';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LeaseElection } from '../../src/election/lease-election.ts';
@@ -133,6 +133,51 @@ describe.skipIf(missing)('the lease in Redis', () => {
   });
 });
 
+describe.skipIf(missing)('Redis in other shapes', () => {
+  test('the group that Sentinels watch is found through them, and followed to its new master', async () => {
+    const [first, second] = await Promise.all([startRedis(), startRedis()]);
+    closing.push(first.stop, second.stop);
+    await second.command('REPLICAOF', '127.0.0.1', String(first.port));
+    await awaitUntil('it replicates', async () => (await second.command('ROLE')).includes('connected'));
+    const sentinel = await startSentinel('east', first.port);
+    closing.push(sentinel.stop);
+    const lease = await openLease(`redis+sentinel://127.0.0.1:${sentinel.port}/east`);
+    const before = await lease.look();
+    const token = await lease.take('a', before, 0);
+    await awaitUntil('the replica has it', async () => (await second.command('EXISTS', key)) === '1');
+    await awaitUntil(
+      'the Sentinel knows a replica that is fit for it',
+      () => sentinel.command('SENTINEL', 'failover', 'east'),
+      { withinMs: 30_000, everyMs: 100 },
+    );
+    const after = await awaitUntil(
+      'the new master answers',
+      async () => {
+        const record = await lease.look();
+        return record.run === before.run ? undefined : record;
+      },
+      { withinMs: 30_000, everyMs: 50 },
+    );
+    // Another run: whoever does not hold the lease waits, and its holder renews it where it is now.
+    expect(after).toMatchObject({ owner: 'a', token, writtenIn: before.run });
+    await awaitUntil('it is no replica any more', () => lease.renew('a', token!));
+    expect((await lease.look()).writtenIn).toBe(after.run);
+  });
+
+  test('a Redis Cluster is asked at the node that has the slot', async () => {
+    const node = await startRedis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']);
+    closing.push(node.stop);
+    await node.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    await awaitUntil('the cluster is complete', async () =>
+      (await node.command('CLUSTER', 'INFO')).includes('state:ok'),
+    );
+    const lease = await openLease(`redis+cluster://127.0.0.1:${node.port}`);
+    const token = await lease.take('a', await lease.look(), 0);
+    expect(await lease.renew('a', token!)).toBe(true);
+    expect(await lease.look()).toMatchObject({ owner: 'a', token, beat: 1 });
+  });
+});
+
 describe.skipIf(missing)('an outage of Redis', () => {
   test('is told once, with an address that has no password in it, and so is its end', async () => {
     const { client, lines } = openClient({ password: 'hunter2' });
@@ -232,25 +277,25 @@ describe.skipIf(missing)('bridges that elect a master on Redis', () => {
     const { at, mayWrite } = await awaitUntil('it has lost', () => master.lost[0]);
     expect(at - killed).toBeLessThan(leaseMs * 1.5);
     expect(mayWrite).toBe(false);
-    await redis.restart();
     const restarted = performance.now();
+    await redis.restart();
     const next = await awaitUntil('one is elected', () => [master, standby].find(works));
-    expect(performance.now() - restarted).toBeGreaterThan(leaseMs * 0.9);
+    expect(performance.now() - restarted).toBeGreaterThan(leaseMs);
     expect(next.tokens.at(-1)).toBeGreaterThan(master.tokens[0]!);
     expect([master, standby].filter(works)).toHaveLength(1);
   });
 
   test('a Redis that restarts faster than the lease lasts does not make two masters', async () => {
     const [master, standby] = await openPair();
-    await redis.restart();
     const restarted = performance.now();
+    await redis.restart();
     const first = await awaitUntil('the master was told', () => master.lost[0]);
     const next = await awaitUntil('one is elected', () => {
       const masters = [master, standby].filter(works);
       expect(masters.length).toBeLessThan(2);
       return masters[0];
     });
-    expect(performance.now() - restarted).toBeGreaterThan(leaseMs * 0.9);
+    expect(performance.now() - restarted).toBeGreaterThan(leaseMs);
     expect(first.mayWrite).toBe(false);
     expect(next.tokens.at(-1)).toBeGreaterThan(master.tokens[0]!);
   });
