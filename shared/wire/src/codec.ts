@@ -33,6 +33,7 @@ const codes: { readonly [K in Frame['kind']]: number } = {
   relayed: 12,
   'bindings-request': 13,
   bindings: 14,
+  'hop-lost': 15,
   open: 16,
   resume: 17,
   refuse: 18,

@@ -87,6 +87,20 @@ export interface UnreachableFrame {
   readonly destination: Destination;
 }
 
+/**
+ * Told to every bridge, ahead of what follows from it: the link between these two is gone, as `cluster` has seen it. No way over it is
+ * worth trying, whoever advertised it. `incarnation` is the cluster's, `version` counts its losses.
+ */
+export interface HopLostFrame {
+  readonly kind: 'hop-lost';
+  readonly cluster: string;
+  readonly peer: string;
+  readonly incarnation: number;
+  readonly version: number;
+  /** For how long it is still told to those who link up, ms. */
+  readonly leaseMs: number;
+}
+
 /** Anti-entropy: all demands of the sender as sent on this link; a receiver with another digest asks for a snapshot. */
 export interface DigestFrame {
   readonly kind: 'digest';
@@ -359,6 +373,7 @@ export type RoutingFrame =
   | DemandFrame
   | WithdrawFrame
   | UnreachableFrame
+  | HopLostFrame
   | RelayedFrame
   | DigestFrame
   | SnapshotRequestFrame

@@ -61,6 +61,14 @@ export const headReaders: Readers = {
     sink: clusterName(head, 'sink'),
     destination: destination(head, 'destination'),
   }),
+  'hop-lost': (head) => ({
+    kind: 'hop-lost',
+    cluster: clusterName(head, 'cluster'),
+    peer: clusterName(head, 'peer'),
+    incarnation: whole(head, 'incarnation'),
+    version: whole(head, 'version'),
+    leaseMs: milliseconds(head, 'leaseMs'),
+  }),
   relayed: (head) => ({ kind: 'relayed', sink: clusterName(head, 'sink'), bytes: whole(head, 'bytes') }),
   digest: (head) => ({
     kind: 'digest',

@@ -71,6 +71,10 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: is('digest'), incarnation: whole, count: whole, digest: name }),
   fc.record({ kind: is('snapshot-request') }),
   fc.record({ kind: is('unreachable'), sink: name, destination }),
+  fc.record({
+    ...{ kind: is('hop-lost'), cluster: name, peer: name, incarnation: whole, version: whole },
+    leaseMs: fc.integer({ min: 0, max: 1e6 }),
+  }),
   fc.record({ kind: is('relayed'), sink: name, bytes: whole }),
   fc.record({
     kind: fc.constantFrom('snapshot-begin' as const, 'snapshot-end' as const),

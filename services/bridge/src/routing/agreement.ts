@@ -27,6 +27,8 @@ export class Agreement {
   readonly ways: readonly DirectedConnector[];
   /** Clusters whose consumers may come to draw messages from here, over however many connectors; by name. */
   readonly sinks: readonly string[];
+  readonly #byPeer: ReadonlyMap<string, readonly DirectedConnector[]>;
+  readonly #farthest: ReadonlyMap<string, number>;
   #said = new Map<string, Set<string>>();
   #paused = new Map<string, boolean>();
 
@@ -36,6 +38,12 @@ export class Agreement {
     this.sinks = sinksOf(ways, cluster);
     this.ways = ways.filter(({ from, to }) => from === cluster || to === cluster);
     this.peers = [...new Set(this.ways.map(({ from, to }) => (from === cluster ? to : from)))];
+    this.#byPeer = new Map(
+      this.peers.map((peer) => [peer, this.ways.filter(({ from, to }) => from === peer || to === peer)]),
+    );
+    this.#farthest = new Map(
+      [...this.#byPeer].map(([peer, between]) => [peer, Math.max(...between.map((way) => way.connector.networkTTL))]),
+    );
   }
 
   /** This end's connectors with `peer`, to be told to it. */
@@ -107,19 +115,17 @@ export class Agreement {
 
   /** The largest networkTTL of the connectors between the own cluster and `peer`, either way; 0: there is none. */
   farthest(peer: string): number {
-    let farthest = 0;
-    for (const { connector } of this.#between(peer)) farthest = Math.max(farthest, connector.networkTTL);
-    return farthest;
+    return this.#farthest.get(peer) ?? 0;
   }
 
-  #between(peer: string): DirectedConnector[] {
-    return this.ways.filter(({ from, to }) => from === peer || to === peer);
+  #between(peer: string): readonly DirectedConnector[] {
+    return this.#byPeer.get(peer) ?? [];
   }
 
   /** The first connector in file order that means the destination owns it, paused or not. */
   #passage(from: string, to: string, peer: string, destination: Destination): Passage {
     if (destination.kind === 'reply') return replyPassage;
-    for (const way of this.ways) {
+    for (const way of this.#between(peer)) {
       if (way.from !== from || way.to !== to) continue;
       const permission = means(way.connector, destination);
       if (!permission?.permitted) continue;

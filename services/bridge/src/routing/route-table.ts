@@ -2,6 +2,7 @@ import type { DemandFrame, Destination, SnapshotFrame, WithdrawFrame } from '@to
 import { destinationKey } from './destination-key.ts';
 import { Digest, demandLine } from './digest.ts';
 import { LEASE_MS, Leases, newer } from './lease.ts';
+import { SharedParts } from './shared-parts.ts';
 import { frontOf, sameWays, type Way } from './way.ts';
 
 /** Why a demand is not served: a word for metrics, a sentence for people. */
@@ -77,6 +78,7 @@ export class RouteTable {
   readonly #destinations = new Map<string, Map<string, Entry>>();
   readonly #neighbours = new Map<string, Told>();
   readonly #leases = new Leases();
+  readonly #parts = new SharedParts();
 
   /** @param limit the networkTTL of the connector by which frames may go to this neighbour now; 0: there is none */
   constructor(own: string, limit: (neighbour: string, destination: Destination) => number) {
@@ -127,22 +129,14 @@ export class RouteTable {
     this.#leases.heard(sink, frame, frame.leaseMs, now);
     const entry = this.#entry(frame);
     if (entry.state === 'withdrawn' && !newer(frame, entry)) return [];
-    const told = this.#told(neighbour);
-    told.swept?.delete(entry);
+    this.#told(neighbour).swept?.delete(entry);
     const known = entry.ways.get(neighbour);
-    const line = demandLine(frame);
-    if (known) {
-      const knownLine = demandLine(known);
-      if (knownLine === line) return [];
-      told.digest.remove(knownLine);
-    }
-    told.digest.add(line);
-    told.entries.add(entry);
+    if (known && demandLine(known) === demandLine(frame)) return [];
+    this.#removeWay(entry, neighbour);
+    this.#addWay(entry, neighbour, this.#parts.frame(frame, entry.destination));
     entry.state = 'standing';
     if (newer(frame, entry)) Object.assign(entry, { incarnation, version });
-    entry.ways.set(neighbour, frame);
-    entry.forgetAt = Number.POSITIVE_INFINITY;
-    return this.#judge(entry);
+    return this.#settle(entry, now);
   }
 
   /** Said by the sink's own bridge. Undefined when that is no news here; else it is to be passed on. */
@@ -161,13 +155,37 @@ export class RouteTable {
   /** The neighbour has no way to it any more. */
   unreachable(neighbour: string, sink: string, destination: Destination, now: number): RouteChange[] {
     const entry = this.#destinations.get(destinationKey(destination))?.get(sink);
-    return entry ? this.#drop(entry, neighbour, now) : [];
+    return entry ? this.#drop(entry, [neighbour], now) : [];
+  }
+
+  /**
+   * A link far off is gone: all ways over it end at once. Their advertisers will say so themselves, one after the other; until then
+   * each bridge would try what the next has not taken back yet, and in a large mesh there is no end of such ways.
+   */
+  hopLost(cluster: string, peer: string, now: number): RouteChange[] {
+    const holds = ({ path }: Pick<Way, 'path'>) => !path.some((name, i) => name === cluster && path[i - 1] === peer);
+    const changes: RouteChange[] = [];
+    for (const sinks of this.#destinations.values()) {
+      for (const entry of sinks.values()) {
+        const broken = [...entry.ways].filter(([, frame]) => ![frame, ...(frame.farther ?? noWays)].every(holds));
+        for (const [neighbour, frame] of broken) {
+          this.#removeWay(entry, neighbour);
+          const { farther = [], ...first } = frame;
+          const [next, ...rest] = [first, ...farther].filter(holds);
+          if (!next) continue;
+          const { path, ttl } = next;
+          this.#addWay(entry, neighbour, { ...first, path, ttl, ...(rest.length > 0 && { farther: rest }) });
+        }
+        if (broken.length > 0) changes.push(...this.#settle(entry, now));
+      }
+    }
+    return changes;
   }
 
   /** The link to the neighbour is gone, and with it all ways by it. */
   lost(neighbour: string, now: number): RouteChange[] {
     const entries = [...(this.#neighbours.get(neighbour)?.entries ?? [])];
-    const changes = entries.flatMap((entry) => this.#drop(entry, neighbour, now));
+    const changes = entries.flatMap((entry) => this.#drop(entry, [neighbour], now));
     this.#neighbours.delete(neighbour);
     return changes;
   }
@@ -189,7 +207,7 @@ export class RouteTable {
     const told = this.#told(neighbour);
     const gone = [...(told.swept ?? [])];
     told.swept = undefined;
-    const changes = gone.flatMap((entry) => this.#drop(entry, neighbour, now));
+    const changes = gone.flatMap((entry) => this.#drop(entry, [neighbour], now));
     const withdrawals: WithdrawFrame[] = [];
     for (const entry of sighted ? [...this.#of(neighbour)] : []) {
       const { sink, destination } = entry;
@@ -219,8 +237,7 @@ export class RouteTable {
     const ended = this.#leases.ended(now);
     for (const sinks of [...this.#destinations.values()]) {
       for (const entry of [...sinks.values()]) {
-        if (ended.has(entry.sink))
-          for (const neighbour of [...entry.ways.keys()]) changes.push(...this.#drop(entry, neighbour, now));
+        if (ended.has(entry.sink)) changes.push(...this.#drop(entry, [...entry.ways.keys()], now));
         if (entry.ways.size > 0 || entry.forgetAt > now) continue;
         const stood = entry.state === 'standing';
         this.#forget(entry, stood ? 'forgotten' : entry.state);
@@ -270,10 +287,16 @@ export class RouteTable {
     return told;
   }
 
-  #drop(entry: Entry, neighbour: string, now: number): RouteChange[] {
-    if (!this.#removeWay(entry, neighbour)) return [];
-    if (entry.ways.size === 0) entry.forgetAt = now + LEASE_MS;
-    return this.#judge(entry);
+  #drop(entry: Entry, neighbours: readonly string[], now: number): RouteChange[] {
+    const removed = neighbours.filter((neighbour) => this.#removeWay(entry, neighbour));
+    return removed.length > 0 ? this.#settle(entry, now) : [];
+  }
+
+  #addWay(entry: Entry, neighbour: string, frame: DemandFrame): void {
+    const told = this.#told(neighbour);
+    told.digest.add(demandLine(frame));
+    told.entries.add(entry);
+    entry.ways.set(neighbour, frame);
   }
 
   #removeWay(entry: Entry, neighbour: string): boolean {
@@ -284,6 +307,12 @@ export class RouteTable {
     told.entries.delete(entry);
     told.swept?.delete(entry);
     return entry.ways.delete(neighbour);
+  }
+
+  /** After the ways have changed: once for all of them, since a change tells where the route led before and not on the way there. */
+  #settle(entry: Entry, now: number): RouteChange[] {
+    entry.forgetAt = entry.ways.size > 0 ? Number.POSITIVE_INFINITY : now + LEASE_MS;
+    return this.#judge(entry);
   }
 
   #judge(entry: Entry): RouteChange[] {

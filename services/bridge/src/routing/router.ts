@@ -4,6 +4,7 @@ import type {
   ControlFrame,
   Destination,
   Frame,
+  HopLostFrame,
   MessagesFrame,
   RelayableFrame,
   SnapshotFrame,
@@ -11,6 +12,7 @@ import type {
 } from '@tombolo/wire/frame';
 import { Advertiser, type OwnDemand } from './advertiser.ts';
 import type { Agreement } from './agreement.ts';
+import { Losses } from './losses.ts';
 import { RelayWindow } from './relay-window.ts';
 import { type Route, type RouteChange, RouteTable } from './route-table.ts';
 import { Transit } from './transit.ts';
@@ -61,6 +63,7 @@ export class Router {
   readonly #advertiser: Advertiser;
   readonly #window = new RelayWindow();
   readonly #transit: Transit;
+  readonly #losses: Losses;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -71,6 +74,9 @@ export class Router {
     this.#table = new RouteTable(cluster, (neighbour, destination) => this.#limit(neighbour, destination));
     const now = (): number => clock.now();
     this.#advertiser = new Advertiser({ cluster, incarnation, agreement, table: this.#table, send, now });
+    this.#losses = new Losses(cluster, incarnation, (frame, from) => {
+      for (const peer of this.#linked) if (peer !== from) links.send(peer, frame);
+    });
     this.#transit = new Transit({
       forward: (from, frame, bytes) => this.#pass(from, frame, bytes),
       report: (neighbour, sink, bytes) => send(neighbour, { kind: 'relayed', sink, bytes }),
@@ -154,6 +160,7 @@ export class Router {
 
   linkUp(peer: string): void {
     this.#linked.add(peer);
+    for (const loss of this.#losses.recent(this.#options.clock.now())) this.#options.links.send(peer, loss);
     this.#advertiser.snapshot(peer);
     this.#options.listener.reachChanged(peer);
     this.#transit.pump();
@@ -164,6 +171,7 @@ export class Router {
     this.#window.lost(peer);
     this.#transit.lost(peer);
     this.#advertiser.lost(peer);
+    this.#losses.lost(peer, this.#options.clock.now());
     this.#changed(this.#table.lost(peer, this.#options.clock.now()));
     this.#options.listener.reachChanged(peer);
     this.#transit.pump();
@@ -182,7 +190,9 @@ export class Router {
 
   /** To be called from time to time: refreshes what was said, forgets what nobody refreshes. */
   tick(): void {
-    this.#changed(this.#table.expire(this.#options.clock.now()));
+    const now = this.#options.clock.now();
+    this.#losses.forget(now);
+    this.#changed(this.#table.expire(now));
     this.#advertiser.tick();
   }
 
@@ -202,6 +212,9 @@ export class Router {
         break;
       case 'unreachable':
         this.#changed(this.#table.unreachable(peer, frame.sink, frame.destination, this.#options.clock.now()));
+        break;
+      case 'hop-lost':
+        this.#hopLost(peer, frame);
         break;
       case 'digest':
         if (!this.#table.agrees(peer, frame.count, frame.digest))
@@ -258,6 +271,12 @@ export class Router {
       this.#tell(change);
     }
     if (changes) this.#transit.pump();
+  }
+
+  #hopLost(from: string, frame: HopLostFrame): void {
+    const now = this.#options.clock.now();
+    // Passed on before what follows from it, so that nobody hears of the one without the other.
+    if (this.#losses.heard(frame, from, now)) this.#changed(this.#table.hopLost(frame.cluster, frame.peer, now));
   }
 
   #snapshotEnded(peer: string, frame: SnapshotFrame): void {

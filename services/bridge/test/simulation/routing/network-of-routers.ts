@@ -54,8 +54,8 @@ export interface Node {
 
 export interface NetworkSketch {
   readonly connectors: readonly ConnectorSketch[];
-  /** Sees every frame as it is sent, and may put another in its place, as a codec would. */
-  readonly onSend?: (from: string, to: string, frame: Frame) => Frame;
+  /** What a link does with frames: `written` when one is sent, `read` gives back what arrives. */
+  readonly wire?: { written(frame: Frame): unknown; read(written: unknown): Frame };
   /** Runs what a router does with a frame: there it can be measured. */
   readonly around?: (cluster: string, work: () => void) => void;
 }
@@ -316,15 +316,17 @@ export class NetworkOfRouters {
       lane.at = 0;
       if (!this.#busy.includes(lane)) this.#busy.push(lane);
     }
-    lane.frames.push(this.#sketch.onSend ? this.#sketch.onSend(from, to, frame) : frame);
+    lane.frames.push(this.#sketch.wire ? this.#sketch.wire.written(frame) : frame);
     return true;
   }
 
   #next(lane: Lane, lose: boolean): void {
-    const frame = lane.frames[lane.at++]!;
+    const written = lane.frames[lane.at]!;
+    lane.frames[lane.at++] = undefined; // what has arrived is not held in memory
     if (lose) return;
     const { agreement, router } = this.node(lane.to);
     this.#around(lane.to, () => {
+      const frame = this.#sketch.wire ? this.#sketch.wire.read(written) : (written as Frame);
       if (frame.kind !== 'connectors') router.frame(lane.from, frame, () => {});
       else if (agreement.heard(lane.from, frame)) router.reconsider();
     });
@@ -339,7 +341,7 @@ export class NetworkOfRouters {
 interface Lane {
   readonly from: string;
   readonly to: string;
-  frames: Frame[];
+  frames: unknown[];
   at: number;
 }
 

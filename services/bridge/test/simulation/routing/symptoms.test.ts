@@ -202,11 +202,26 @@ describe('what routing costs in a mesh of n', () => {
     expect(framesOf(routers, () => router.frame('c00', frame, () => {}))).toBe(0);
   });
 
-  it.each(sizes)('the loss of one link is told to the neighbours of its ends (n = %i)', (size) => {
-    const routers = network(...mesh(size, size));
-    routers.advertise('c00', 'q');
+  it.each(sizes)(
+    'the loss of one link is told to all, and what follows from it to the neighbours of its ends (n = %i)',
+    (size) => {
+      const routers = network(...mesh(size, size));
+      routers.advertise('c00', 'q');
+      routers.settle();
+      expect(framesOf(routers, () => routers.cut('c00', 'c01'))).toBeLessThanOrEqual(2 * size * (size - 1) + 6 * size);
+      expect(way(routers, 'c01', 'c00')).toBe('c01c02c00');
+    },
+  );
+
+  it('a cluster whose only link is gone is not looked for along every path that others have told', () => {
+    const routers = network(...mesh(9, 20), { from: 'leaf', to: 'c00', duplex: true, networkTTL: 20 });
+    for (const queue of ['p', 'q']) routers.advertise('leaf', queue);
     routers.settle();
-    expect(framesOf(routers, () => routers.cut('c00', 'c01'))).toBeLessThanOrEqual(6 * size);
-    expect(way(routers, 'c01', 'c00')).toBe('c01c02c00');
+    // The loss over every link from both ends, and for each of the three destinations that it is unreachable.
+    expect(framesOf(routers, () => routers.cut('leaf', 'c00'))).toBeLessThanOrEqual(5 * 2 * 37);
+    expect(way(routers, 'c05', 'leaf')).toBeUndefined();
+    routers.connect('leaf', 'c00');
+    routers.settle();
+    expect(way(routers, 'c05', 'leaf')).toBe('c05c00leaf');
   });
 });

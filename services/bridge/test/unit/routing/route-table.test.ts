@@ -144,6 +144,18 @@ describe('the route table', () => {
     expect([best(routes), routes.size]).toEqual([undefined, 0]);
   });
 
+  it('loses the ways over a link far off that is gone, in the direction that is gone, and no others', () => {
+    const routes = table();
+    tell(routes, demand('kxyb'));
+    tell(routes, demand('kyxc'));
+    tell(routes, demand('kxzyd'));
+    tell(routes, demand('kxye', { ttl: 4, farther: [{ path: ['k', 'z', 'y', 'w', 'e'], ttl: 6 }] }));
+    routes.hopLost('y', 'x', 0);
+    const told = [...routes.get('k', q)!.ways.values()].map(({ path }) => path.join(''));
+    expect(told).toEqual(['kyxc', 'kxzyd', 'kzywe']);
+    expect(best(routes)).toBe('kyxc');
+  });
+
   it('a neighbour whose better way is gone is believed when it advertises one that has heard less', () => {
     const routes = table();
     tell(routes, demand('kb', { version: 6 }));
