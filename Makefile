@@ -1,5 +1,5 @@
 # Each target works as the only command on a fresh Debian machine with Node.js 20.19 or newer.
-.PHONY: setup build check test sim demo clean
+.PHONY: setup build check test sim sim-cost demo clean
 .DEFAULT_GOAL := build
 
 setup: ## what is missing: Debian's RabbitMQ and Redis, node modules, the build
@@ -16,6 +16,10 @@ test: setup ## every test, real brokers included
 sim: setup ## the simulation with many more seeds than in `make test`
 	TOMBOLO_SEEDS=$${TOMBOLO_SEEDS:-1000} npx vitest run --project parts \
 		--fileParallelism --maxWorkers=2 services/bridge/test/simulation
+
+sim-cost: setup ## what routing costs in large networks, as the table in services/bridge/README.md: half an hour, 12 GB of memory
+	TOMBOLO_COST=all NODE_OPTIONS=--max-old-space-size=16384 \
+	  npx vitest run services/bridge/test/simulation/routing/cost.test.ts --disable-console-intercept
 
 demo: setup ## two brokers, two bridges, and messages that cross on demand; KEEP=1 stays up until Ctrl-C
 	@infra/tools/scratch.sh --keep-on-failure node infra/demo/demo.mjs
