@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Fault } from '@tombolo/kernel/fault';
+import type { RedisClient } from '../redis/redis-client.ts';
 import type { LeaseRecord, LeaseStore } from './lease-store.ts';
-import type { RedisClient } from './redis-client.ts';
 
 const script = (name: string): string => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 

@@ -5,8 +5,8 @@ import { type RedisNode, redisMissing, startRedis, startSentinel } from '@tombol
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LeaseElection } from '../../src/election/lease-election.ts';
-import { RedisClient } from '../../src/election/redis-client.ts';
 import { leaseKey, RedisLease } from '../../src/election/redis-lease.ts';
+import { RedisClient } from '../../src/redis/redis-client.ts';
 
 const missing = redisMissing();
 if (missing) process.stderr.write(`SKIPPED: the election on Redis, because ${missing}\n`);

@@ -13,6 +13,9 @@ export interface RedisClientOptions {
   readonly log: Log;
 }
 
+/** A command's name, then its words. */
+export type RedisCommand = readonly [name: string, ...words: (string | number | Buffer)[]];
+
 /**
  * One Redis, as the topology names it: a server, what Sentinels say is the master, or a Redis Cluster. It connects by itself and
  * never gives up. A command is sent once or not at all: nothing waits for a connection, and nothing is sent again on the next one,
@@ -54,15 +57,42 @@ export class RedisClient {
     try {
       return await this.#client.eval(script, keys.length, ...keys, ...values);
     } catch (error) {
-      // The connection may be half open, and TCP would find out in a quarter of an hour.
-      if (isTimeout(error) && this.connected && !this.#closed) this.#client.disconnect(true);
+      this.#giveUp(error);
       throw this.#fault(messageOf(error), error);
     }
+  }
+
+  /**
+   * Sends commands in one go and resolves with their answers, in order: strings as bytes. Their keys are all in one hash slot.
+   * @throws Fault TOMBOLO_REDIS_FAILED when one of them failed: any may have been carried out, or be carried out later
+   */
+  async pipeline(commands: readonly RedisCommand[]): Promise<unknown[]> {
+    if (commands.length === 0) return [];
+    if (!this.connected) throw this.#fault(this.#reason);
+    const pipeline = this.#client.pipeline();
+    for (const [name, ...words] of commands) pipeline.callBuffer(name, ...words);
+    let answers: [error: Error | null, answer: unknown][];
+    try {
+      answers = (await pipeline.exec()) ?? [];
+    } catch (error) {
+      throw this.#fault(messageOf(error), error);
+    }
+    const failed = answers.find(([error]) => error !== null)?.[0];
+    if (failed) {
+      this.#giveUp(failed);
+      throw this.#fault(failed.message, failed);
+    }
+    return answers.map(([, answer]) => answer);
   }
 
   close(): void {
     this.#closed = true;
     this.#client.disconnect();
+  }
+
+  /** The connection may be half open, and TCP would find out in a quarter of an hour. */
+  #giveUp(error: unknown): void {
+    if (isTimeout(error) && this.connected && !this.#closed) this.#client.disconnect(true);
   }
 
   /** An outage is told once, however many attempts fail; status has the last reason that anybody gave. */
@@ -136,7 +166,7 @@ function isTimeout(error: unknown): boolean {
 function sentence(reason: string): string {
   if (/^(?:NOAUTH|WRONGPASS)\b/.test(reason)) return `${reason} Check user name and password in its URI.`;
   if (/^NOPERM\b/.test(reason))
-    return `${reason}. Its user needs eval, info, hmget, hset and hincrby on the election's keys.`;
+    return `${reason}. Its user needs info, eval, hmget, hset and hincrby for the election, and hset, hdel, hgetall, pexpire, zadd, zrangebyscore and zremrangebyscore for the record of what is in doubt.`;
   if (reason === 'Command timed out') return 'no answer in time';
   if (/^Reached the max retries per request limit/.test(reason)) return 'the connection was lost before an answer came';
   return reason;
