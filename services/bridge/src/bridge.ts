@@ -1,7 +1,10 @@
 import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
+import { fenced } from './broker/fence.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
+import { Candidacy } from './candidacy.ts';
+import type { Election } from './election/election.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import type { Links, LinksOptions } from './link/links.ts';
@@ -23,12 +26,17 @@ export interface BridgeOptions extends BridgeParts {
   /** Milliseconds since 1970: they order the incarnations of a cluster's masters. */
   readonly wallClock: () => number;
   readonly createBroker: (listener: BrokerListener) => Broker;
+  readonly election: Election;
+  /** See Candidacy. */
+  readonly graceMs: number;
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
   /** How long addresses of replies are valid and their queues are kept; for tests. */
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
 
 const DIGEST_MS = 30_000;
+/** How long a bridge that is not elected any more goes on to settle what is under way, while its successor waits for the lock. */
+const WIND_DOWN_MS = 1_000;
 
 /**
  * The bridge of one cluster: broker, links and the two halves of its streams, put together. It works while it is the master,
@@ -40,6 +48,7 @@ export class Bridge implements HostedBridge {
   readonly #limitations: readonly string[];
   /** Outlives masterships: what was asked under one may be answered under another. */
   readonly #replyOrigin: ReplyOrigin;
+  readonly #candidacy: Candidacy;
   readonly #broker: Broker;
   readonly #links: BridgeLinks;
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
@@ -52,28 +61,34 @@ export class Bridge implements HostedBridge {
   #visible = false;
   #linked = new Set<string>();
   readonly #refusals = new Map<string, number>();
-  #incarnation = 0;
   #stopping: Promise<void> | undefined;
   #started = false;
   #cancelDigest: () => void = () => {};
 
   constructor(options: BridgeOptions) {
     this.#options = options;
-    const { topology, cluster } = options;
+    const { topology, cluster, clock, election, graceMs, wallClock } = options;
     this.#agreement = new Agreement(topology, cluster);
     this.#limitations = limitations(topology, cluster);
     const { secrets } = topology.clusters[cluster]!.bridge;
     this.#replyOrigin = new ReplyOrigin({ network: topology.network, cluster, secrets, ...options.replies });
-    this.#broker = options.createBroker({
+    const broker = options.createBroker({
       stateChanged: (state) => this.#brokerChanged(state),
       blocked: (reason) => this.#blockedChanged(reason),
     });
+    this.#broker = fenced(broker, () => election.mayWrite(clock.now()));
+    this.#candidacy = new Candidacy({
+      ...{ election, clock, wallClock, graceMs },
+      claim: (wanted) => broker.claim(wanted),
+      begin: (incarnation) => this.#begin(incarnation),
+      end: (reason, orderly) => this.#end(reason, orderly),
+    });
     this.#links = options.createLinks(
       {
-        incarnation: () => this.#incarnation,
+        incarnation: () => this.#candidacy.incarnation,
         seenIncarnation: () => 0, // the links remember whom they met, which is all that this process knows
-        onPeerSawIncarnation: (_peer, incarnation) => this.#peersSaw(incarnation),
-        accepting: () => (this.#mastership && !this.#stopping ? 'master' : 'standby'),
+        onPeerSawIncarnation: (_peer, incarnation) => this.#candidacy.peersSaw(incarnation),
+        accepting: () => (this.#mastership && this.#candidacy.reigns ? 'master' : 'standby'),
         listener: {
           up: (peer) => this.#linkUp(peer),
           down: (peer) => this.#linkDown(peer),
@@ -120,6 +135,7 @@ export class Bridge implements HostedBridge {
       },
     );
     this.#broker.bindings.watch((exchange) => this.#agreement.concernsExchange(exchange), this.#exchanges);
+    this.#candidacy.start();
     this.#broker.start();
     this.#digestLater();
   }
@@ -150,25 +166,17 @@ export class Bridge implements HostedBridge {
 
   #brokerChanged(state: BrokerState): void {
     this.#brokerState = state;
-    switch (state.is) {
-      case 'master':
-        if (!this.#mastership) this.#becomeMaster();
-        this.#mastership?.sink.brokerUp(this.#blocked === undefined);
-        this.#mastership?.source.brokerUp(true);
-        this.#mastership?.topicSource.brokerUp(true);
-        break;
-      case 'standby':
-        this.#resign(`another bridge is master: ${state.reason}`);
-        break;
-      case 'down':
-      case 'connecting':
-        this.#mastership?.sink.brokerUp(false);
-        this.#mastership?.source.brokerUp(false);
-        this.#mastership?.topicSource.brokerUp(false);
-        break;
-      default:
-        throw new Error(`unexpected ${state satisfies never}`);
-    }
+    const known = this.#mastership;
+    this.#candidacy.brokerChanged(state);
+    // One that has only begun knows already.
+    if (known && known === this.#mastership) this.#tellBroker(known);
+  }
+
+  #tellBroker({ sink, source, topicSource }: Mastership): void {
+    const up = this.#brokerState.is === 'master';
+    sink.brokerUp(up && this.#blocked === undefined);
+    source.brokerUp(up);
+    topicSource.brokerUp(up);
   }
 
   /** An alarm: the broker does not read what we publish. Nothing more is published, so memory does not fill; credit runs out. */
@@ -179,12 +187,7 @@ export class Bridge implements HostedBridge {
     if (this.#brokerState.is === 'master') this.#mastership?.sink.brokerUp(reason === undefined);
   }
 
-  #becomeMaster(): void {
-    if (this.#stopping) return;
-    const { log } = this.#options;
-    // Milliseconds since 1970 order incarnations across replicas; peers that saw a higher one correct a clock that went back.
-    this.#incarnation = Math.max(this.#options.wallClock(), this.#incarnation + 1);
-    const incarnation = this.#incarnation;
+  #begin(incarnation: number): void {
     this.#mastership = new Mastership({
       ...this.#options,
       incarnation,
@@ -205,28 +208,23 @@ export class Bridge implements HostedBridge {
       source.localConsumers(demand.queue, demand.consumers);
     }
     sink.visible(this.#visible);
-    log.debug({ incarnation }, 'master');
+    this.#options.log.debug({ incarnation }, 'master');
     this.#links.roleChanged();
+    this.#tellBroker(this.#mastership);
   }
 
-  #resign(reason: string): void {
+  async #end(reason: string, orderly: boolean): Promise<void> {
     const mastership = this.#mastership;
     if (!mastership) return;
+    const { clock, log } = this.#options;
+    log.warn({ reason }, 'no longer master');
+    if (orderly) await mastership.drain(clock.now() + WIND_DOWN_MS);
+    // A stop that came meanwhile sees to it.
+    if (this.#mastership !== mastership) return;
     this.#mastership = undefined;
     mastership.close();
     this.#linked.clear();
-    this.#options.log.warn({ reason }, 'no longer master');
     this.#links.roleChanged();
-  }
-
-  /** A peer has seen a later incarnation of this cluster than ours: a clock went back. Ours must be higher. */
-  #peersSaw(incarnation: number): void {
-    if (incarnation <= this.#incarnation) return;
-    this.#incarnation = incarnation;
-    if (!this.#mastership) return;
-    this.#resign('a peer knows a later incarnation of this cluster');
-    this.#becomeMaster();
-    this.#mastership && this.#brokerChanged(this.#brokerState);
   }
 
   // ---- links -----------------------------------------------------------------------------------------------------------------
@@ -288,33 +286,38 @@ export class Bridge implements HostedBridge {
   async #stop(): Promise<void> {
     const { clock, cluster, topology } = this.#options;
     const deadline = clock.now() + topology.clusters[cluster]!.bridge.drainTimeoutMs;
+    this.#candidacy.stop();
     const mastership = this.#mastership;
     if (mastership) {
-      await Promise.all([mastership.sink.drain(deadline), mastership.source.drain(deadline)]);
+      await mastership.drain(deadline);
       mastership.close();
     }
     this.#mastership = undefined;
     this.#cancelDigest();
     await this.#links.stop('goodbye');
     await this.#broker.stop();
+    await this.#candidacy.leave();
   }
 
   // ---- view --------------------------------------------------------------------------------------------------------------------
 
   view(): BridgeView {
-    const { topology, cluster, instance, version } = this.#options;
+    const { topology, cluster, clock, election, instance, version } = this.#options;
     const mastership = this.#mastership;
-    const state = this.#brokerState;
+    const { incarnation, reigns } = this.#candidacy;
+    const works = mastership !== undefined && (reigns || this.#stopping !== undefined);
+    const { holder, type } = election.view;
     this.#countRefusals();
     return {
       network: topology.network,
       cluster,
       instance,
       version,
-      role: mastership ? 'master' : 'standby',
-      roleReason: state.is === 'standby' ? state.reason : undefined,
+      role: works ? 'master' : 'standby',
+      roleReason: works ? undefined : this.#standbyReason(),
+      election: { type, holder, leaseRemainingMs: election.remainingMs(clock.now()) },
       draining: this.#stopping !== undefined,
-      incarnation: this.#incarnation,
+      incarnation,
       broker: this.#brokerView(),
       links: this.#links.views(),
       connectors: this.#connectorViews(),
@@ -323,6 +326,13 @@ export class Bridge implements HostedBridge {
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };
+  }
+
+  /** Why this bridge is not the master: it is not elected, or waits for the lock of a predecessor. */
+  #standbyReason(): string | undefined {
+    const { holder, reason } = this.#options.election.view;
+    if (reason !== undefined) return holder === undefined ? reason : `${reason} (${holder})`;
+    return this.#brokerState.is === 'standby' ? this.#brokerState.reason : undefined;
   }
 
   /** Why the messages of this destination move or do not, as this bridge and those that it can reach see it. */

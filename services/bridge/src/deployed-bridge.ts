@@ -1,7 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { Fault } from '@tombolo/kernel/fault';
 import { Bridge } from './bridge.ts';
 import type { Broker, BrokerListener } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
+import { BrokerElection } from './election/broker-election.ts';
+import type { Election } from './election/election.ts';
+import { electionPolicy } from './election/election-machine.ts';
+import { LeaseElection } from './election/lease-election.ts';
+import { RedisClient } from './election/redis-client.ts';
+import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
@@ -22,11 +29,14 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
       `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`,
     );
   }
-  const config = brokerConfig(own, instance);
+  const { election } = own.bridge;
+  const config = { ...brokerConfig(own, instance), ...(election.type === 'redis' && heartbeatFor(election.leaseMs)) };
   const tls = linkTls(own.bridge.tls);
   return new Bridge({
     ...parts,
     wallClock: () => Date.now(),
+    election: electionOf(parts, random),
+    graceMs: election.type === 'redis' ? election.leaseMs : Number.POSITIVE_INFINITY,
     createBroker: (listener: BrokerListener): Broker => new RabbitBroker(config, listener, { clock, random, log }),
     createLinks: (host, peers) =>
       new Links({
@@ -43,4 +53,24 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
         log,
       }),
   });
+}
+
+/** Who decides which bridge beside this cluster works, as its section says. */
+function electionOf({ topology, cluster, instance, clock, log }: BridgeParts, random: () => number): Election {
+  const election = topology.clusters[cluster]!.bridge.election;
+  if (election.type !== 'redis') return new BrokerElection(election.type);
+  const { redis, leaseMs, prefix } = election;
+  const owner = `${instance}#${randomUUID()}`;
+  const { timeoutMs } = electionPolicy(owner, leaseMs);
+  const client = new RedisClient({ server: redis, commandTimeoutMs: timeoutMs, random, log });
+  const store = new RedisLease(client, leaseKey(prefix, cluster));
+  return new LeaseElection({ store, owner, leaseMs, clock, random, wallClock: () => Date.now(), log });
+}
+
+/**
+ * The broker takes the lock from a process that is frozen, or whose machine is gone, after two heartbeats without a word: within two
+ * leases, as the lease itself does.
+ */
+function heartbeatFor(leaseMs: number): { heartbeatSeconds: number } {
+  return { heartbeatSeconds: Math.max(2, Math.round(leaseMs / 1000)) };
 }

@@ -7,11 +7,6 @@ import type { Topology } from '@tombolo/topology/topology';
 export function limitations({ clusters, connectors }: Topology, cluster: string): string[] {
   const found: string[] = [];
   const bridge = clusters[cluster]?.bridge;
-  if (bridge?.election.type === 'redis') {
-    found.push(
-      `clusters.${cluster}.bridge.election: redis is not available yet; the broker's exclusive queues elect the master`,
-    );
-  }
   if (bridge?.deduplication.type === 'redis') {
     found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
   }

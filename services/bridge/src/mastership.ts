@@ -156,6 +156,11 @@ export class Mastership {
     else this.source.queueCreated(queue, properties);
   }
 
+  /** Takes nothing more and settles what is under way, until the deadline (monotonic ms). */
+  async drain(deadline: number): Promise<void> {
+    await Promise.all([this.sink.drain(deadline), this.source.drain(deadline)]);
+  }
+
   /** Lets go of everything, in the order in which it leans on each other. */
   close(): void {
     this.#exchanges.watchedBy(undefined);

@@ -11,6 +11,7 @@ export function healthy(): Snapshot {
       version: '0.1.0',
       role: 'master',
       roleReason: undefined,
+      election: { type: 'broker', holder: undefined, leaseRemainingMs: undefined },
       draining: false,
       incarnation: 3,
       readiness: { ready: true, reasons: [] },

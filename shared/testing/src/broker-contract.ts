@@ -58,6 +58,7 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
     beforeEach(async () => {
       world = await open();
       ({ broker, states } = world.adapter());
+      broker.claim(true);
       broker.start();
       await isMaster(states);
     });
@@ -302,6 +303,7 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
 
     test('a second adapter stands by and takes over when the first one stops', async () => {
       const second = world.adapter();
+      second.broker.claim(true);
       second.broker.start();
       await world.until('it stands by', () => second.states.at(-1)?.is === 'standby');
       await broker.stop();
@@ -310,6 +312,42 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       const one = consume('orders', 1, undefined, second.broker);
       await world.until('it consumes', () => one.got.length === 1);
       await second.broker.stop();
+    });
+
+    test('a bridge that does not stand for master is connected and leaves the lock to others', async () => {
+      const second = world.adapter();
+      second.broker.start();
+      await world.until('it stands by', () => second.states.at(-1)?.is === 'standby');
+      await broker.stop();
+      await world.declare('orders');
+      expect(await second.broker.sink.probe('orders')).toMatchObject({ ready: 0 });
+      expect(second.states.at(-1)?.is).toBe('standby');
+      second.broker.claim(true);
+      await isMaster(second.states);
+      await second.broker.stop();
+    });
+
+    test('a master that gives the lock back has its acknowledgements processed, and what it holds comes to its successor', async () => {
+      await fill('orders', 50);
+      const one = consume('orders', 50);
+      await world.until('all are there', () => one.got.length === 50);
+      const second = world.adapter();
+      second.broker.claim(true);
+      second.broker.start();
+      await world.until('the other stands by', () => second.states.at(-1)?.is === 'standby');
+      broker.source.acknowledge(one.tokens().slice(0, 47));
+      broker.claim(false);
+      await isMaster(second.states);
+      await world.until('its consumer is told', () => one.ends.length === 1);
+      expect(one.ends).toEqual([{ why: 'lost' }]);
+      const other = consume('orders', 50, undefined, second.broker);
+      await world.until('the rest comes', () => other.got.length === 3);
+      expect(other.got.map((each) => text(each.body))).toEqual(['m48', 'm49', 'm50']);
+      await world.until('the first one stands by', () => states.at(-1)?.is === 'standby');
+      expect(states.slice(-3).map(({ is }) => is)).toEqual(['standby', 'connecting', 'standby']);
+      await second.broker.stop();
+      broker.claim(true);
+      await isMaster(states);
     });
 
     test('a broker that was restarted is found again, with what was unacknowledged', async () => {

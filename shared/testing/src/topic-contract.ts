@@ -20,6 +20,7 @@ export function topicContract({ name, open }: Pick<ContractOptions, 'name' | 'op
       world = await open();
       const adapter: { readonly broker: Broker; readonly states: BrokerState[] } = world.adapter();
       broker = adapter.broker;
+      broker.claim(true);
       broker.start();
       await world.until('the adapter is master', () => adapter.states.at(-1)?.is === 'master');
     });

@@ -14,6 +14,7 @@ export interface Status {
   readonly version: string;
   readonly role: BridgeView['role'];
   readonly roleReason?: string | undefined;
+  readonly election: BridgeView['election'];
   readonly draining: boolean;
   readonly incarnation: number;
   readonly readiness: Readiness;
@@ -47,9 +48,9 @@ export function readiness(view: BridgeView): Readiness {
 
 /** The view without demand and streams. */
 export function statusOf(view: BridgeView): Status {
-  const { network, cluster, instance, version, role, roleReason, draining, incarnation } = view;
+  const { network, cluster, instance, version, role, roleReason, election, draining, incarnation } = view;
   const { broker, links, connectors, notes, demand, streams } = view;
-  const identity = { network, cluster, instance, version, role, roleReason, draining, incarnation };
+  const identity = { network, cluster, instance, version, role, roleReason, election, draining, incarnation };
   const totals = { demand: demand.length, streams: streams.length };
   return { ...identity, readiness: readiness(view), broker, links, connectors, notes, totals };
 }

@@ -12,6 +12,12 @@ export interface BridgeView {
   readonly role: 'master' | 'standby';
   /** Why this bridge is a standby, or who is master when that is known. */
   readonly roleReason: string | undefined;
+  /** `holder`: whose lease it is, as far as it is known; `leaseRemainingMs`: undefined where there are no leases. */
+  readonly election: {
+    readonly type: string;
+    readonly holder: string | undefined;
+    readonly leaseRemainingMs: number | undefined;
+  };
   readonly draining: boolean;
   readonly incarnation: number;
   readonly broker: BrokerView;

@@ -14,12 +14,18 @@ export interface Broker {
   readonly buffers: TopicBuffers;
   /** Begins to connect and never gives up (capped, jittered back-off over all URIs) until `stop`. Idempotent. */
   start(): void;
+  /**
+   * Whether this bridge may be its cluster's master, and so claims the lock; until told, it may not. When it may not any more, the
+   * acknowledgements given so far are processed by the broker first (bounded in time), then everything that consumes or publishes
+   * is let go of and the lock is free: `standby` follows, on connections of their own.
+   */
+  claim(wanted: boolean): void;
   /** Closes what is open in good order: pending acknowledgements are written and known to be processed first. */
   stop(): Promise<void>;
 }
 
 /**
- * down → connecting → standby (connected, but another bridge holds the lock queues) → master (connected, both locks held)
+ * down → connecting → standby (connected, but not claiming the lock, or another bridge holds it) → master (connected, lock held)
  * → down …  Consuming and publishing are possible in `master` only.
  */
 export type BrokerState =

@@ -151,12 +151,6 @@ export class Metrics {
     this.#differences.set(labels.join('\u0000'), { labels, difference });
   }
 
-  /** How long the lease lasts unless renewed; undefined when there is none. */
-  leaseRemaining(seconds: number | undefined): void {
-    if (seconds === undefined) this.#family('tombolo_lease_remaining_seconds').clear();
-    else this.#set('tombolo_lease_remaining_seconds', [], seconds);
-  }
-
   /** When the certificate for `use` (link, admin, broker) runs out, in seconds since 1970. */
   certificateExpires(use: string, timestampSeconds: number): void {
     this.#set('tombolo_certificate_expiry_timestamp_seconds', [use], timestampSeconds);
@@ -182,6 +176,9 @@ export class Metrics {
     this.#set('tombolo_master', [], view.role === 'master' ? 1 : 0);
     this.#set('tombolo_broker_up', [], view.broker.up ? 1 : 0);
     this.#set('tombolo_draining', [], view.draining ? 1 : 0);
+    const { leaseRemainingMs } = view.election;
+    if (leaseRemainingMs === undefined) this.#clear('tombolo_lease_remaining_seconds');
+    else this.#set('tombolo_lease_remaining_seconds', [], leaseRemainingMs / 1000);
     this.#collectLinks(view);
     this.#clear('tombolo_connector_up', 'tombolo_connector_paused');
     for (const { name, peer, state } of view.connectors) {

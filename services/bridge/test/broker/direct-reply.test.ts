@@ -65,6 +65,7 @@ describe.skipIf(rabbitMissing())('direct reply-to on RabbitMQ', () => {
 
   const publisher = async (routingKey: string) => {
     const { broker, states } = world.adapter();
+    broker.claim(true);
     broker.start();
     await awaitUntil('master', () => states.at(-1)?.is === 'master');
     const outcomes: string[] = [];
@@ -134,6 +135,7 @@ describe.skipIf(rabbitMissing())('direct reply-to on RabbitMQ', () => {
 
   test('isolated, such an address ends one connection that nothing else uses, and the others of its batch arrive', async () => {
     const { broker, states } = world.adapter();
+    broker.claim(true);
     broker.start();
     await awaitUntil('master', () => states.at(-1)?.is === 'master');
     const outcomes = new Map<number, string>();

@@ -111,6 +111,7 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
   beforeEach(async () => {
     world = await openRabbitWorld(node);
     ({ broker, states } = world.adapter());
+    broker.claim(true);
     broker.start();
     await awaitUntil('master', () => states.at(-1)?.is === 'master');
   });
@@ -253,6 +254,7 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
       },
       { clock: systemClock, random: Math.random, log: world.log },
     );
+    broker.claim(true);
     broker.start();
     await awaitUntil('master', () => master);
     await node.control('set_vm_memory_high_watermark', '0.00001');
@@ -327,6 +329,7 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
         visible: () => {},
       },
     );
+    broker.claim(true);
     broker.start();
     await world.declare('orders');
     const consumer = await world.addConsumer('orders', { prefetch: 1 });
@@ -368,6 +371,7 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
       { stateChanged: (state) => void seen.push(state), blocked: () => {} },
       { clock: systemClock, random: Math.random, log: world.log },
     );
+    wrong.claim(true);
     wrong.start();
     await awaitUntil('it has tried twice', () => seen.filter((state) => state.is === 'down').length >= 2, {
       withinMs: 20_000,
@@ -411,6 +415,7 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
       { clock: systemClock, random: Math.random, log: world.log },
     );
     const from = performance.now();
+    broker.claim(true);
     broker.start();
     await awaitUntil('master', () => now?.is === 'master');
     expect(performance.now() - from).toBeLessThan(1_500);

@@ -31,6 +31,7 @@ function watch(broker: Broker) {
 
 async function open(world: RabbitWorld): Promise<Broker> {
   const { broker, states } = world.adapter();
+  broker.claim(true);
   broker.start();
   await world.until('the adapter is master', () => states.at(-1)?.is === 'master');
   return broker;

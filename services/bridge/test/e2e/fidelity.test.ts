@@ -92,6 +92,7 @@ async function raw<T>(site: Site, use: (broker: RabbitBroker) => Promise<T>): Pr
     { stateChanged: (state) => void states.push(state), blocked: () => {} },
     { clock: systemClock, random: Math.random, log: quiet },
   );
+  broker.claim(true);
   broker.start();
   try {
     await awaitUntil('the raw adapter is on', () => states.at(-1)?.is === 'master');

@@ -55,7 +55,17 @@ function publishing(broker: Broker, treat: (count: number) => 'store' | 'pretend
 
 function over(broker: Broker, parts: Partial<Pick<Broker, 'source' | 'sink' | 'demand'>>): Broker {
   const { source, sink, demand, bindings, buffers } = broker;
-  return { source, sink, demand, bindings, buffers, ...parts, start: () => broker.start(), stop: () => broker.stop() };
+  return {
+    source,
+    sink,
+    demand,
+    bindings,
+    buffers,
+    ...parts,
+    start: () => broker.start(),
+    claim: (wanted) => broker.claim(wanted),
+    stop: () => broker.stop(),
+  };
 }
 
 const blind = (broker: Broker): Broker =>

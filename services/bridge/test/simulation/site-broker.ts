@@ -68,6 +68,10 @@ export class SiteBroker implements Broker {
     this.#memory.start();
   }
 
+  claim(wanted: boolean): void {
+    this.#memory.claim(wanted);
+  }
+
   stop(): Promise<void> {
     return this.#memory.stop();
   }

@@ -2,6 +2,7 @@ import type { Topology } from '@tombolo/topology/topology';
 import { Bridge } from '../../src/bridge.ts';
 import { MemoryServer, type TestMessage } from '../../src/broker/memory/memory-server.ts';
 import type { Broker } from '../../src/broker/port.ts';
+import { BrokerElection } from '../../src/election/broker-election.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import type { LinkNetwork } from './link-network.ts';
@@ -124,6 +125,8 @@ export class Site {
         clock,
       },
       wallClock: () => Math.floor(epochMs + clock.now()),
+      election: new BrokerElection('broker'),
+      graceMs: Number.POSITIVE_INFINITY,
       createBroker: (listener) => {
         broker = new SiteBroker(this.name, this.server, clock, () => this.latencyMs, listener);
         return sabotage?.(broker, this.name) ?? broker;

@@ -47,6 +47,7 @@ export class MemoryBroker implements Broker {
   #attempt = 0;
   #session: { readonly connection: MemoryConnection; readonly server: ServerSession } | undefined;
   #isMaster = false;
+  #wanted = false;
 
   constructor(config: MemoryBrokerConfig, server: MemoryServer, listener: BrokerListener) {
     this.#server = server;
@@ -72,16 +73,20 @@ export class MemoryBroker implements Broker {
     this.#dial();
   }
 
+  claim(wanted: boolean): void {
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    if (!this.#session) return;
+    if (wanted) return this.#claim(this.#epoch);
+    this.#leave();
+    this.#standby('it gives the lock back');
+    this.#dial();
+  }
+
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;
-    // Acknowledgements are written in order before the end: what the pipe holds counts as processed.
-    const session = this.#session;
-    if (session) {
-      this.#source.settleNow();
-      this.#server.leave(session.server);
-    }
-    this.#end();
+    this.#leave();
     this.#listener.stateChanged({ is: 'down', attempt: 0 });
   }
 
@@ -90,6 +95,15 @@ export class MemoryBroker implements Broker {
     if (!this.#running) return;
     this.#running = false;
     if (this.#session) this.#server.leave(this.#session.server);
+    this.#end();
+  }
+
+  /** In good order: acknowledgements are written before the end, so what the pipe holds counts as processed. */
+  #leave(): void {
+    if (this.#session) {
+      this.#source.settleNow();
+      this.#server.leave(this.#session.server);
+    }
     this.#end();
   }
 
@@ -123,6 +137,7 @@ export class MemoryBroker implements Broker {
   #claim(epoch: number): void {
     const session = this.#session;
     if (!session) return;
+    if (!this.#wanted) return this.#standby('it does not stand for master');
     if (this.#server.claim(session.server)) {
       this.#attempt = 0;
       this.#isMaster = true;
@@ -131,12 +146,12 @@ export class MemoryBroker implements Broker {
       this.#listener.stateChanged({ is: 'master', uri: this.#uri, product: 'memory', clusterName: this.#cluster });
       return;
     }
-    this.#listener.stateChanged({
-      is: 'standby',
-      uri: this.#uri,
-      reason: 'another bridge beside this cluster is the master',
-    });
+    this.#standby('another bridge beside this cluster is the master');
     this.#wake(claimMs, epoch, () => this.#claim(epoch));
+  }
+
+  #standby(reason: string): void {
+    this.#listener.stateChanged({ is: 'standby', uri: this.#uri, reason });
   }
 
   #lost(why: string): void {

@@ -4,21 +4,31 @@ import type { Fault } from '@tombolo/kernel/fault';
 /**
  * One broker's pair of connections, as a pure machine.
  *
- *              started            opened             locked
- *    stopped ─────────▶ dialing ─────────▶ claiming ─────────▶ master
- *       ▲                │   ▲                │  ▲ │              │
- *       │          failed│   │woke      refused  └─┘woke [1]      │
- *       │                ▼   │                │                   │
- *       └── stopped ── resting ◀────────── lost [2] ──────────────┘
+ *              started            opened            wished [1]          locked              wished [3]
+ *    stopped ─────────▶ dialing ─────────▶ unclaimed ─────────▶ claiming ─────────▶ master ─────────▶ yielding
+ *       ▲                │  ▲ ▲                │                  │  ▲ │              │                │   │
+ *       │          failed│  │ └────────────────│── yielded ───────│──└─┘woke [2] ─────│────────────────┘   │
+ *       │                ▼  │woke              │                  │                   │                    │
+ *       └── stopped ── resting ◀───────────────┴───────────────── lost [4] ───────────┴────────────────────┘
  *
- * [1] while another bridge holds a lock queue the claim is repeated on the same connections (a standby is warm).
- * [2] either connection's death ends both; what was held is gone with them.
+ * [1] at once when the claim is wanted already.
+ * [2] while another bridge holds a lock queue the claim is repeated on the same connections (a standby is warm).
+ * [3] no longer wanted: acknowledgements are flushed, then both connections are closed, which frees what they held, whatever
+ *     was under way on them; from `claiming` too, where one lock may be held. New ones are opened at once.
+ * [4] either connection's death ends both; what was held is gone with them.
  *
  * Every effect carries the epoch of its attempt; answers of an older one are dropped here.
  */
 export type ConnectionState =
   | { readonly is: 'stopped'; readonly epoch: number }
   | { readonly is: 'dialing'; readonly epoch: number; readonly uri: number; readonly attempt: number }
+  | {
+      readonly is: 'unclaimed' | 'yielding';
+      readonly epoch: number;
+      readonly uri: number;
+      readonly attempt: number;
+      readonly since: number;
+    }
   | {
       readonly is: 'claiming';
       readonly epoch: number;
@@ -45,19 +55,26 @@ export type ConnectionState =
 export type ConnectionEvent =
   | { readonly was: 'started' }
   | { readonly was: 'stopped' }
+  /** `wanted` of the policy has changed. */
+  | { readonly was: 'wished' }
   | { readonly was: 'opened'; readonly epoch: number }
   | { readonly was: 'locked'; readonly epoch: number }
   | { readonly was: 'refused'; readonly epoch: number; readonly reason: string }
+  /** Acknowledgements are flushed, the connections are closed. */
+  | { readonly was: 'yielded'; readonly epoch: number }
   | { readonly was: 'lost'; readonly epoch: number; readonly fault: Fault }
   | { readonly was: 'woke'; readonly epoch: number };
 
 export type ConnectionEffect =
   | { readonly do: 'dial'; readonly epoch: number; readonly uri: number }
   | { readonly do: 'claim'; readonly epoch: number }
+  | { readonly do: 'yield'; readonly epoch: number }
   | { readonly do: 'close'; readonly epoch: number }
   | { readonly do: 'wake'; readonly epoch: number; readonly at: number };
 
 export interface ConnectionPolicy {
+  /** Whether the lock is to be claimed. */
+  readonly wanted: boolean;
   /** How many addresses there are. */
   readonly uris: number;
   readonly backoff: BackoffPolicy;
@@ -84,13 +101,21 @@ export function stepConnection(
     case 'stopped':
       if (state.is === 'stopped') return [state, []];
       return [{ is: 'stopped', epoch: state.epoch }, [{ do: 'close', epoch: state.epoch }]];
+    case 'wished':
+      if (state.is === 'unclaimed' && policy.wanted) return claim(state);
+      if ((state.is === 'claiming' || state.is === 'master') && !policy.wanted) {
+        const { epoch, uri, attempt, since } = state;
+        return [{ is: 'yielding', epoch, uri, attempt, since }, [{ do: 'yield', epoch }]];
+      }
+      return [state, []];
   }
   if (event.epoch !== state.epoch || state.is === 'stopped') return [state, []];
   switch (event.was) {
     case 'opened': {
       if (state.is !== 'dialing') return [state, []];
       const { epoch, uri, attempt } = state;
-      return [{ is: 'claiming', epoch, uri, attempt, since: now, reason: undefined }, [{ do: 'claim', epoch }]];
+      const unclaimed: ConnectionState = { is: 'unclaimed', epoch, uri, attempt, since: now };
+      return policy.wanted ? claim(unclaimed) : [unclaimed, []];
     }
     case 'locked': {
       if (state.is !== 'claiming') return [state, []];
@@ -103,11 +128,13 @@ export function stepConnection(
         { ...state, reason: event.reason },
         [{ do: 'wake', epoch: state.epoch, at: now + policy.claimMs * (0.8 + 0.4 * random) }],
       ];
+    case 'yielded':
+      return state.is === 'yielding' ? dial(state.epoch + 1, state.uri, state.attempt) : [state, []];
     case 'lost': {
       if (state.is === 'resting') return [state, []];
       // An attempt counts as a success only when its connection has lived for a while: no busy loop with a broker that
       // accepts and drops.
-      const lived = (state.is === 'master' || state.is === 'claiming') && now - state.since >= policy.backoff.capMs;
+      const lived = state.is !== 'dialing' && now - state.since >= policy.backoff.capMs;
       const attempt = lived ? 0 : state.attempt;
       // The next address at once as long as this round has some that were not tried; then the whole list rests.
       const uri = (state.uri + 1) % policy.uris;
@@ -127,6 +154,10 @@ export function stepConnection(
       if (state.is === 'claiming') return [state, [{ do: 'claim', epoch: state.epoch }]];
       return [state, []];
   }
+}
+
+function claim({ epoch, uri, attempt, since }: Extract<ConnectionState, { readonly since: number }>): Step {
+  return [{ is: 'claiming', epoch, uri, attempt, since, reason: undefined }, [{ do: 'claim', epoch }]];
 }
 
 function dial(epoch: number, uri: number, attempt: number): Step {

@@ -64,6 +64,7 @@ export class RabbitBroker implements Broker {
   #cancelWake: () => void = () => {};
   #isBlocked = false;
   #closing: Promise<unknown> = Promise.resolve();
+  #wanted = false;
 
   constructor(config: RabbitBrokerConfig, listener: BrokerListener, surroundings: Surroundings) {
     if (config.uris.length === 0)
@@ -92,11 +93,14 @@ export class RabbitBroker implements Broker {
     this.#feed({ was: 'started' });
   }
 
+  claim(wanted: boolean): void {
+    if (wanted === this.#wanted) return;
+    this.#wanted = wanted;
+    this.#feed({ was: 'wished' });
+  }
+
   async stop(): Promise<void> {
-    if (this.#state.is === 'master') {
-      const deadline = new Promise((resolve) => setTimeout(resolve, 5_000).unref());
-      await Promise.race([this.#source.drained(), deadline]);
-    }
+    if (this.#state.is === 'master') await this.#drained(5_000);
     this.#feed({ was: 'stopped' });
     await Promise.all([this.#events?.stop(), this.#management?.close()]);
     await this.#closing;
@@ -107,17 +111,15 @@ export class RabbitBroker implements Broker {
   #feed(event: ConnectionEvent): void {
     const { clock, random, log } = this.#surroundings;
     const before = this.#state;
-    const policy = { ...connectionPolicy, uris: this.#config.uris.length };
+    const policy = { ...connectionPolicy, uris: this.#config.uris.length, wanted: this.#wanted };
     const [state, effects] = stepConnection(before, event, clock.now(), random(), policy);
     this.#state = state;
     if (state !== before && (state.is !== before.is || event.was === 'refused')) {
       const reason = event.was === 'lost' ? { reason: event.fault.message, code: event.fault.code } : {};
       if (state.is !== before.is) log.debug({ from: before.is, to: state.is, ...reason }, 'broker connection');
-      if (before.is === 'claiming' || before.is === 'master') {
-        if (state.is !== 'claiming' && state.is !== 'master') this.#detach();
-      }
-      if (state.is === 'claiming' && before.is === 'dialing') this.#connected();
-      if (state.is === 'master') this.#mastered();
+      if (isConnected(before) && !isConnected(state)) this.#detach();
+      if (isConnected(state) && !isConnected(before)) this.#connected(state.uri);
+      if (state.is === 'master') this.#mastered(state.uri);
       this.#tell(state);
     }
     for (const effect of effects) this.#perform(effect);
@@ -130,6 +132,10 @@ export class RabbitBroker implements Broker {
         return;
       case 'claim':
         void this.#claim(effect.epoch);
+        return;
+      case 'yield':
+        this.#cancelWake();
+        void this.#yield(effect.epoch);
         return;
       case 'close':
         this.#cancelWake();
@@ -216,20 +222,38 @@ export class RabbitBroker implements Broker {
     this.#feed({ was: 'locked', epoch });
   }
 
-  #connected(): void {
+  /** The broker has the rest of the acknowledgements before the lock is free: the next master is not handed those messages again. */
+  async #yield(epoch: number): Promise<void> {
+    await this.#drained(1_000);
+    if (this.#state.epoch !== epoch || this.#state.is !== 'yielding') return;
+    this.#close();
+    await this.#closing;
+    this.#feed({ was: 'yielded', epoch });
+  }
+
+  async #drained(mostMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, mostMs);
+    });
+    await Promise.race([this.#source.drained(), deadline]);
+    clearTimeout(timer);
+  }
+
+  #connected(index: number): void {
     if (!this.#pair) return;
     this.#prober.attach(this.#pair.consuming);
-    const uri = this.#config.uris[this.#state.is === 'claiming' ? this.#state.uri : 0] as RabbitUri;
+    const uri = this.#config.uris[index] as RabbitUri;
     this.#buffers.attach(this.#pair.consuming, uri.vhost);
     this.#demand.attach(uri);
     this.#bindings.attach(uri);
     this.#events?.start(uri);
   }
 
-  #mastered(): void {
+  #mastered(index: number): void {
     if (!this.#pair) return;
     this.#source.attach(this.#pair.consuming);
-    const uri = this.#config.uris[this.#state.is === 'master' ? this.#state.uri : 0] as RabbitUri;
+    const uri = this.#config.uris[index] as RabbitUri;
     this.#sink.attach(this.#pair.publishing, (closed) =>
       Connection.open(this.#config, uri, 'direct replies', (_connection, error) => closed(error)),
     );
@@ -285,9 +309,17 @@ export class RabbitBroker implements Broker {
     if (state.is === 'resting') return { is: 'down', fault: state.fault, attempt: state.attempt };
     const uri = nameOf(this.#config.uris[state.uri] as RabbitUri);
     if (state.is === 'dialing') return { is: 'connecting', uri };
+    if (state.is === 'unclaimed') return { is: 'standby', uri, reason: 'it does not stand for master' };
+    if (state.is === 'yielding') return { is: 'standby', uri, reason: 'it gives the lock back' };
     if (state.is === 'claiming')
       return state.reason === undefined ? undefined : { is: 'standby', uri, reason: state.reason };
     const { product, clusterName } = this.#pair?.consuming ?? { product: '', clusterName: '' };
     return { is: 'master', uri, product, clusterName };
   }
+}
+
+type Connected = Extract<ConnectionState, { readonly is: 'unclaimed' | 'claiming' | 'master' | 'yielding' }>;
+
+function isConnected(state: ConnectionState): state is Connected {
+  return state.is === 'unclaimed' || state.is === 'claiming' || state.is === 'master' || state.is === 'yielding';
 }

@@ -9,6 +9,7 @@ export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
     version: '0.1.0',
     role: 'master',
     roleReason: undefined,
+    election: { type: 'broker', holder: undefined, leaseRemainingMs: undefined },
     draining: false,
     incarnation: 3,
     broker: {

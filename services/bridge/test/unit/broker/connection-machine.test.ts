@@ -2,21 +2,26 @@ import { Fault } from '@tombolo/kernel/fault';
 import { expect, test } from 'vitest';
 import {
   type ConnectionEvent,
+  type ConnectionPolicy,
   type ConnectionState,
   connectionPolicy,
   stepConnection,
 } from '../../../src/broker/rabbitmq/connection-machine.ts';
 
-const policy = { ...connectionPolicy, uris: 2 };
+const policy = { ...connectionPolicy, uris: 2, wanted: true };
 const fault = new Fault('TOMBOLO_BROKER_LOST', 'gone');
 
 /** Feeds the events one after the other; returns the states' names and all effects. */
-function walk(events: readonly ConnectionEvent[], start: ConnectionState = { is: 'stopped', epoch: 0 }) {
+function walk(
+  events: readonly ConnectionEvent[],
+  start: ConnectionState = { is: 'stopped', epoch: 0 },
+  wishes: ConnectionPolicy = policy,
+) {
   let state = start;
   const path: string[] = [];
   const effects: object[] = [];
   for (const event of events) {
-    const [next, todo] = stepConnection(state, event, 1_000, 0.5, policy);
+    const [next, todo] = stepConnection(state, event, 1_000, 0.5, wishes);
     state = next;
     path.push(next.is);
     effects.push(...todo);
@@ -85,4 +90,47 @@ test('a stop closes whatever there is, and nothing follows', () => {
   expect(effects.at(-1)).toEqual({ do: 'close', epoch: 1 });
   expect(stepConnection(state, { was: 'lost', epoch: 1, fault }, 0, 0, policy)).toEqual([state, []]);
   expect(walk([{ was: 'started' }], state).state).toMatchObject({ is: 'dialing', epoch: 2 });
+});
+
+test('one that does not stand for master is connected and claims nothing, until it does', () => {
+  const barred = { ...policy, wanted: false };
+  const connected = walk([{ was: 'started' }, { was: 'opened', epoch: 1 }], undefined, barred);
+  expect(connected.path).toEqual(['dialing', 'unclaimed']);
+  expect(connected.effects).toEqual([{ do: 'dial', epoch: 1, uri: 0 }]);
+  const claiming = walk([{ was: 'wished' }, { was: 'locked', epoch: 1 }], connected.state);
+  expect(claiming.path).toEqual(['claiming', 'master']);
+  expect(claiming.effects).toEqual([{ do: 'claim', epoch: 1 }]);
+});
+
+test.each([
+  ['a master', [{ was: 'locked', epoch: 1 }]],
+  ['a candidate that may hold one of two locks', []],
+] as const)('%s that is not to be master any more gives its connections up and opens new ones at once', (_, events) => {
+  const before = walk([{ was: 'started' }, { was: 'opened', epoch: 1 }, ...events]);
+  const barred = { ...policy, wanted: false };
+  const { path, effects } = walk(
+    [
+      { was: 'wished' },
+      { was: 'locked', epoch: 1 }, // the claim was under way
+      { was: 'yielded', epoch: 1 },
+      { was: 'opened', epoch: 2 },
+    ],
+    before.state,
+    barred,
+  );
+  expect(path).toEqual(['yielding', 'yielding', 'dialing', 'unclaimed']);
+  expect(effects).toEqual([
+    { do: 'yield', epoch: 1 },
+    { do: 'dial', epoch: 2, uri: 0 },
+  ]);
+});
+
+test('one that is wanted again while it yields claims on its new connections', () => {
+  const master = walk([{ was: 'started' }, { was: 'opened', epoch: 1 }, { was: 'locked', epoch: 1 }]);
+  const yielding = walk([{ was: 'wished' }], master.state, { ...policy, wanted: false });
+  const { path } = walk(
+    [{ was: 'wished' }, { was: 'yielded', epoch: 1 }, { was: 'opened', epoch: 2 }, { was: 'locked', epoch: 2 }],
+    yielding.state,
+  );
+  expect(path).toEqual(['yielding', 'dialing', 'claiming', 'master']);
 });

@@ -23,6 +23,7 @@ async function east(largest = 100) {
   const clock = new ManualClock();
   const server = new MemoryServer(clock);
   const broker = new MemoryBroker({ cluster: 'east' }, server, { stateChanged: () => {}, blocked: () => {} });
+  broker.claim(true);
   broker.start();
   clock.advance(10);
   const served = new Set<string>();
