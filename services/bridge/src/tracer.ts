@@ -17,7 +17,7 @@ import type { Broker } from './broker/port.ts';
 import type { Agreement } from './routing/agreement.ts';
 import { Questions } from './routing/questions.ts';
 import type { Router } from './routing/router.ts';
-import { refusedSource } from './stream/source-half.ts';
+import { refusedSource } from './stream/source-queues.ts';
 
 export interface TracerOptions {
   readonly topology: Topology;

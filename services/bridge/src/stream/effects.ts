@@ -48,3 +48,18 @@ export type SinkEffect =
       readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates';
       readonly n: number;
     };
+
+/** Effects that the parts of a machine gather until its shell takes them. */
+export class Outbox<Effect> {
+  #effects: Effect[] = [];
+
+  add(...effects: readonly Effect[]): void {
+    this.#effects.push(...effects);
+  }
+
+  take(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}

@@ -52,3 +52,35 @@ export class Forwarder {
     this.#stalled = undefined;
   }
 }
+
+/** One forwarder for each neighbour and sink: a relay that is slow towards one sink holds up nobody else. */
+export class Forwarders {
+  readonly #send: (neighbour: string, frame: MessagesFrame) => boolean;
+  readonly #forwarders = new Map<string, Map<string, Forwarder>>();
+
+  /** @param send hands a frame to the link with `neighbour`; false: not taken, `pump` is called again when there is room */
+  constructor(send: (neighbour: string, frame: MessagesFrame) => boolean) {
+    this.#send = send;
+  }
+
+  offer(neighbour: string, sink: string, stream: Forwardable, now: number): void {
+    const bySink = this.#forwarders.get(neighbour) ?? new Map<string, Forwarder>();
+    this.#forwarders.set(neighbour, bySink);
+    let forwarder = bySink.get(sink);
+    if (!forwarder) {
+      forwarder = new Forwarder((frame) => this.#send(neighbour, frame));
+      bySink.set(sink, forwarder);
+    }
+    forwarder.offer(stream, now);
+  }
+
+  pump(neighbour: string, now: number): void {
+    for (const forwarder of this.#forwarders.get(neighbour)?.values() ?? []) forwarder.pump(now);
+  }
+
+  /** The link to this neighbour is gone: what was handed to it and not taken is sent again once notes are compared. */
+  reset(neighbour: string): void {
+    for (const forwarder of this.#forwarders.get(neighbour)?.values() ?? []) forwarder.reset();
+    this.#forwarders.delete(neighbour);
+  }
+}

@@ -1,21 +1,22 @@
 import type {
   CreditFrame,
   MessagesFrame,
-  QueueProperties,
   ResumeFrame,
   SequenceRanges,
   SettleFrame,
-  StreamAddress,
   StreamEpoch,
 } from '@tombolo/wire/frame';
-import type { ConsumerEnd, Delivery, DeliveryToken } from '../broker/port.ts';
-import type { SourceEffect, Taken } from './effects.ts';
-import type { Orphans } from './in-doubt.ts';
-import { type Entry, InFlight } from './in-flight.ts';
+import type { ConsumerEnd, DeliveryToken } from '../broker/port.ts';
+import { Outbox, type SourceEffect, type Taken } from './effects.ts';
+import { InFlight } from './in-flight.ts';
 import { Intake } from './intake.ts';
-import type { Throttle } from './rate-limit.ts';
 import { Removal } from './removal.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
+import { SourceConsumption } from './source-consumption.ts';
+import { SourceForwarding } from './source-forwarding.ts';
+import { SourceNotes } from './source-notes.ts';
+import type { SourceEnvironment, SourceSettings } from './source-settings.ts';
+import { SourceVerdicts } from './source-verdicts.ts';
 
 /*
  *            linkUp            resume                 withdraw, drain
@@ -38,76 +39,46 @@ type Phase =
   | { readonly is: 'finishing'; readonly reason: string; readonly forward: boolean }
   | { readonly is: 'ended'; readonly reason: string };
 
-export interface SourceSettings {
-  readonly address: StreamAddress;
-  readonly connector: string;
-  readonly epoch: StreamEpoch;
-  readonly queue: QueueProperties;
-  readonly prefetchSize: number;
-  readonly prefetchBytes: number;
-  readonly holdMs: number;
-}
-
-/** What streams of one queue and of one bridge share. */
-export interface SourceEnvironment {
-  readonly orphans: Orphans<SourceStream>;
-  /** Bytes that the bridge may still take from its broker. */
-  bytesFree(): number;
-  /** Why the queue must not be consumed at present, or undefined. */
-  barred(): string | undefined;
-  /** How many consumers the stream stands for: one, unless each of the sink's is to have a window of its own. */
-  turns(): number;
-  /** A message that was never delivered before was seen. */
-  sawFresh(): void;
-  /** The limit that messages are under; undefined: none. */
-  throttle?(): Throttle | undefined;
-}
-
-const FIRST_PREFETCH = 4;
-const BYTES_RETRY_MS = 100;
 const REOPEN_MS = 5_000;
-const STATE_MS = 1_000;
-const LAST_WORDS = 4;
-/** Most sequence numbers between the oldest open one and the newest. */
-const CROWDED = 200_000;
 const CHANNEL_RETRY_MS = 200;
 const CONSUME_RETRY_MS = 2_000;
 
 /** The source's half of a stream: takes messages while credit lasts, forwards them, acknowledges what is settled. Pure: events in, effects out. */
 export class SourceStream {
   readonly settings: SourceSettings;
-  readonly counts = { accepted: 0, released: 0, rejected: 0, returned: 0, suppressed: 0 };
-  readonly #environment: SourceEnvironment;
+  readonly #environment: SourceEnvironment<SourceStream>;
   readonly #flight: InFlight<SourceStream>;
   readonly #removal = new Removal();
   readonly #intake = new Intake();
+  readonly #consumption: SourceConsumption<SourceStream>;
+  readonly #forwarding: SourceForwarding<SourceStream>;
+  readonly #verdicts: SourceVerdicts<SourceStream>;
+  readonly #notes: SourceNotes<SourceStream>;
+  readonly #out = new Outbox<SourceEffect>();
   #phase: Phase = { is: 'idle', retryAt: Number.POSITIVE_INFINITY, reason: undefined };
   #linked = false;
-  #attempt = 0;
-  #brokerUp = true;
-  #consumeAt = 0;
-  #refusal: string | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
   /** When a stream that is finishing, and has had no answer or a refusal, asks again how things stand. */
   #reopenAt = Number.POSITIVE_INFINITY;
-  /** An empty batch is due: it tells the sink, behind all data, what it should have by then. */
-  #marker = false;
-  #stateAt = Number.POSITIVE_INFINITY;
-  #lastWords = 0;
-  /** Messages wait for their turn under a limit. */
-  #throttled = false;
-  #out: SourceEffect[] = [];
 
-  constructor(settings: SourceSettings, environment: SourceEnvironment) {
+  constructor(settings: SourceSettings, environment: SourceEnvironment<SourceStream>) {
     this.settings = settings;
     this.#environment = environment;
-    this.#flight = new InFlight<SourceStream>(this, environment.orphans, (sequence) => this.#removal.dropped(sequence));
+    const flight = new InFlight<SourceStream>(this, environment.orphans, (sequence) => this.#removal.dropped(sequence));
+    this.#flight = flight;
+    this.#consumption = new SourceConsumption(settings, environment, flight, this.#intake, this.#out);
+    this.#forwarding = new SourceForwarding(environment, flight, this.#removal);
+    this.#verdicts = new SourceVerdicts(flight, this.#intake, this.#removal, this.#out);
+    this.#notes = new SourceNotes(settings, flight, this.#intake, this.#removal, this.#out);
   }
 
   // ---- what is seen from outside -------------------------------------------------------------------------------------
 
   get phase(): Phase['is'] {
     return this.#phase.is;
+  }
+  get counts() {
+    return this.#verdicts.counts;
   }
   get last(): number {
     return this.#flight.last;
@@ -131,7 +102,7 @@ export class SourceStream {
     return this.#flight.bytes;
   }
   get hasUnsent(): boolean {
-    return this.#linked && this.#opened() && (this.#flight.sendable || this.#marker);
+    return this.#linked && this.#opened() && this.#forwarding.due;
   }
 
   /** Why nothing moves, as a sentence, or undefined. */
@@ -148,14 +119,9 @@ export class SourceStream {
       case 'ended':
         return phase.reason;
       case 'flowing':
-        if (!this.#brokerUp) return 'the broker is not reachable';
-        if (this.#refusal) return this.#refusal;
-        if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
         return (
-          this.#environment.barred() ??
-          (this.#throttled && this.#flight.sendable
-            ? `rate limit: ${this.#environment.throttle?.()?.text ?? 'was just lifted'}`
-            : undefined) ??
+          this.#consumption.blockedBy() ??
+          this.#forwarding.blockedBy() ??
           (this.granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
         );
       default:
@@ -169,14 +135,14 @@ export class SourceStream {
     if (phase.is === 'ended') return Number.POSITIVE_INFINITY;
     let at = Math.min(
       this.#holdUntil,
-      this.#stateAt,
+      this.#notes.dueAt,
       this.#removal.nextFlush,
       this.#flight.nextDue(),
       this.#intake.overdueAt,
+      this.#consumption.nextTry(this.#flowing()),
     );
     if (this.#linked && (phase.is === 'idle' || phase.is === 'opening')) at = Math.min(at, phase.retryAt);
     if (this.#linked && phase.is === 'finishing') at = Math.min(at, this.#reopenAt);
-    if (this.#consumeAt > 0 && this.#mayConsume()) at = Math.min(at, this.#consumeAt);
     return at;
   }
 
@@ -186,85 +152,85 @@ export class SourceStream {
     this.#linked = true;
     if (this.#phase.is === 'finishing') this.#sendOpen(now);
     else if (this.#phase.is !== 'ended') this.#open(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   linkLost(now: number): SourceEffect[] {
     this.#linked = false;
     this.#intake.voided(this.taken);
-    this.#stopConsuming();
-    this.#returned(this.#flight.returnUnsent(), 'link_lost');
+    this.#consumption.stop();
+    this.#verdicts.returned(this.#flight.returnUnsent(), 'link_lost');
     if (this.#phase.is === 'opening' || this.#phase.is === 'flowing') this.#phase = { is: 'suspended' };
     if (this.#flight.unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Frames take another way from now on: what was under way may be lost, so the sink is told at once what it should have. */
   rerouted(now: number): SourceEffect[] {
     if (this.#linked && this.#opened()) {
-      this.#marker = this.#flight.unsettled > 0;
+      this.#forwarding.mark();
       this.#sendState(now);
       this.#offer();
     } else if (this.#linked && (this.#phase.is === 'opening' || this.#phase.is === 'finishing')) this.#sendOpen(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The sink's demand stands (again): a refusal is reconsidered, a withdrawal that is not complete is undone. */
   demanded(now: number): SourceEffect[] {
     if (this.#phase.is === 'finishing' && !this.#phase.forward) this.#phase = { is: 'suspended' };
     if (this.#linked && (this.#phase.is === 'idle' || this.#phase.is === 'suspended')) this.#open(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   resumed(frame: ResumeFrame, now: number): SourceEffect[] {
-    if (!this.#isOurs(frame) || !this.#linked || frame.attempt !== this.#attempt) return [];
+    if (!this.#isOurs(frame) || !this.#linked || frame.attempt !== this.#notes.attempt) return [];
     if (this.#phase.is !== 'opening' && this.#phase.is !== 'finishing') return [];
     if (this.#phase.is === 'opening') this.#phase = { is: 'flowing' };
     this.#reopenAt = Number.POSITIVE_INFINITY;
     this.#holdUntil = Number.POSITIVE_INFINITY;
-    this.#accept(frame.accepted, now);
-    for (const { sequence, reason } of frame.rejected) this.#reject(sequence, reason);
+    this.#verdicts.accept(frame.accepted, now);
+    for (const { sequence, reason } of frame.rejected) this.#verdicts.reject(sequence, reason);
     const received = new RangeSet(clip(frame.received, this.#flight.settledThrough + 1, this.#flight.last));
     const withdrawn = this.#phase.is === 'finishing' && !this.#phase.forward;
-    this.#returned(this.#flight.reconcile(received, withdrawn), 'withdrawn');
+    this.#verdicts.returned(this.#flight.reconcile(received, withdrawn), 'withdrawn');
     this.#advance();
-    this.#stateAt = Math.min(this.#stateAt, now);
+    this.#notes.dueBy(now);
     this.#credit(frame.creditVersion, frame.granted, now);
     this.#offer();
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   refused(epoch: StreamEpoch, reason: string, retryAfterMs: number, now: number): SourceEffect[] {
     if (!this.#isOurs(epoch) || this.#phase.is === 'ended') return [];
-    this.#stopConsuming();
-    this.#returned(this.#flight.returnUnsent(), 'refused');
+    this.#consumption.stop();
+    this.#verdicts.returned(this.#flight.returnUnsent(), 'refused');
     if (this.#phase.is === 'finishing') this.#reopenAt = now + retryAfterMs;
     else this.#phase = { is: 'idle', retryAt: now + retryAfterMs, reason };
     if (this.#flight.unsettled > 0) this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   // ---- credit and settlement -------------------------------------------------------------------------------------------
 
   credited(frame: CreditFrame, now: number): SourceEffect[] {
     if (this.#isOurs(frame) && this.#opened()) this.#credit(frame.creditVersion, frame.granted, now);
-    return this.#take();
+    return this.#out.take();
   }
 
   settled(frame: SettleFrame, now: number): SourceEffect[] {
     if (!this.#isOurs(frame)) return [];
-    this.#accept(frame.accepted, now);
+    this.#verdicts.accept(frame.accepted, now);
     eachOf(clip(frame.released, this.#flight.settledThrough + 1, this.#flight.last), (sequence) => {
       this.#release(sequence, now);
     });
-    for (const { sequence, reason } of frame.rejected) this.#reject(sequence, reason);
+    for (const { sequence, reason } of frame.rejected) this.#verdicts.reject(sequence, reason);
     this.#advance();
-    this.#consume(now);
+    this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The sink misses these numbers. */
@@ -275,7 +241,7 @@ export class SourceStream {
     // What is gone is told at once, so that the sink does not wait for it.
     this.#sendState(now);
     this.#offer();
-    return this.#take();
+    return this.#out.take();
   }
 
   /** A rejected message is parked in the dead-letter queue (`true`), or could not be and stays for a later attempt. */
@@ -283,10 +249,10 @@ export class SourceStream {
     const entry = this.#flight.entry(sequence);
     if (entry?.status !== 'parking') return [];
     if (!stored) this.#release(sequence, now);
-    else if (this.#flight.finish(entry, now)) this.#withhold([entry], now);
+    else this.#verdicts.parked(entry, now);
     this.#advance();
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   // ---- the source's broker ---------------------------------------------------------------------------------------------
@@ -295,8 +261,8 @@ export class SourceStream {
     const { orphans } = this.#environment;
     if (!this.#intake.isCurrent(generation)) {
       // Of a consumer that is given up: its channel is dead or dying, and if it is not, the messages are to go back.
-      this.#out.push({ do: 'requeue', tokens: batch.map(({ token }) => token) });
-      return this.#take();
+      this.#out.add({ do: 'requeue', tokens: batch.map(({ token }) => token) });
+      return this.#out.take();
     }
     this.#intake.delivered(batch.length);
     const recognised: Taken[] = [];
@@ -316,22 +282,14 @@ export class SourceStream {
       } else if (orphans.transient) this.#environment.sawFresh();
       this.#flight.add(taken, generation);
     }
-    if (recognised.length > 0) {
-      this.counts.suppressed += recognised.length;
-      this.#removal.recognised(recognised);
-      this.#out.push({ do: 'count', what: 'suppressed', n: recognised.length });
-      this.#acknowledge(
-        recognised.map(({ token }) => token),
-        now,
-      );
-    }
-    if (skipped.length > 0) this.#acknowledge(skipped, now);
+    this.#verdicts.suppress(recognised, now);
+    this.#verdicts.acknowledge(skipped, now);
     const forwards = this.#phase.is === 'flowing' || (this.#phase.is === 'finishing' && this.#phase.forward);
-    if (!forwards || !this.#linked) this.#returned(this.#flight.returnUnsent(), 'withdrawn');
+    if (!forwards || !this.#linked) this.#verdicts.returned(this.#flight.returnUnsent(), 'withdrawn');
     this.#offer();
-    this.#judgeConsumer();
+    this.#consumption.judge();
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** A message that was sent under `sequence` came again: the new delivery stands for it from now on. */
@@ -340,33 +298,34 @@ export class SourceStream {
   }
 
   consumerEnded(generation: number, end: ConsumerEnd, now: number): SourceEffect[] {
-    if (!this.#intake.isCurrent(generation)) return this.#take();
+    if (!this.#intake.isCurrent(generation)) return this.#out.take();
     this.#consumerGone(now);
     switch (end.why) {
       case 'cancelled':
-        this.#acknowledgePermitted(now);
+        this.#verdicts.acknowledgePermitted(now);
         this.#advance();
         break;
       case 'queue-gone':
         // Deleted, or its node went: then its messages come again when it is back. Which one it was, the watch will tell.
         this.channelLost(undefined, now);
-        this.#refusal = 'the broker has cancelled the consumer: the queue was deleted or its node went';
-        this.#consumeAt = now + CONSUME_RETRY_MS;
+        this.#consumption.hindered(
+          'the broker has cancelled the consumer: the queue was deleted or its node went',
+          now + CONSUME_RETRY_MS,
+        );
         break;
       case 'lost':
-        this.#consumeAt = now + CHANNEL_RETRY_MS;
+        this.#consumption.hindered(undefined, now + CHANNEL_RETRY_MS);
         break;
       case 'refused':
-        this.#refusal = end.fault.message;
-        this.#consumeAt = now + CONSUME_RETRY_MS;
+        this.#consumption.hindered(end.fault.message, now + CONSUME_RETRY_MS);
         break;
       default:
         unreachable(end);
     }
-    this.#acknowledgePermitted(now);
-    this.#consume(now);
+    this.#verdicts.acknowledgePermitted(now);
+    this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /**
@@ -382,45 +341,44 @@ export class SourceStream {
     this.#intake.dropLost();
     this.#advance();
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The source's broker cannot be used (`false`), or can again. */
   brokerUp(up: boolean, now: number): SourceEffect[] {
-    this.#brokerUp = up;
+    this.#consumption.brokerUp(up);
     if (!up) {
       this.#consumerGone(now);
       return this.channelLost(undefined, now);
     }
-    this.#consumeAt = 0;
-    this.#consume(now);
-    return this.#take();
+    this.#consumption.start(this.#flowing(), now);
+    return this.#out.take();
   }
 
   /** The queue was deleted, with all that it held: this epoch has nothing more to say. */
   queueGone(now: number): SourceEffect[] {
-    this.#stopConsuming();
+    this.#consumption.stop();
     this.#intake.ended();
     // Harmless when the queue is gone; when a new one of this name was consumed already, its messages go back.
     const tokens = this.#flight.clear();
-    if (tokens.length > 0) this.#out.push({ do: 'requeue', tokens });
+    if (tokens.length > 0) this.#out.add({ do: 'requeue', tokens });
     this.#intake.clear();
     this.#end('the queue was deleted', now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Something that `barred` depends on has changed. */
   reconsider(now: number): SourceEffect[] {
-    if (this.#environment.barred()) this.#stopConsuming();
-    this.#consume(now);
-    return this.#take();
+    if (this.#environment.barred()) this.#consumption.stop();
+    this.#consumption.start(this.#flowing(), now);
+    return this.#out.take();
   }
 
   /** Barrier `id` was answered for one channel. */
   flushed(id: number, processed: boolean, now: number): SourceEffect[] {
-    if (this.#removal.flushed(id, processed)) this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
+    if (this.#removal.flushed(id, processed)) this.#notes.soon(now);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   // ---- ending ----------------------------------------------------------------------------------------------------------
@@ -430,7 +388,7 @@ export class SourceStream {
     this.#finishing({ is: 'finishing', reason, forward: false }, 'withdrawn', now);
     if (!this.#linked && this.#flight.unsettled > 0)
       this.#holdUntil = Math.min(this.#holdUntil, now + this.settings.holdMs);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Clean stop: nothing more is taken; what was taken is forwarded and settled first. */
@@ -440,15 +398,15 @@ export class SourceStream {
     if (!this.#linked) this.#expireHold('draining');
     this.#advance();
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Gives everything back that is not settled, at once. */
   abandon(reason: string, now: number): SourceEffect[] {
-    this.#returned(this.#flight.returnUnsent(), reason);
+    this.#verdicts.returned(this.#flight.returnUnsent(), reason);
     this.#expireHold(reason);
     this.#end(reason, now);
-    return this.#take();
+    return this.#out.take();
   }
 
   wake(now: number): SourceEffect[] {
@@ -458,17 +416,17 @@ export class SourceStream {
     if (phase.is === 'finishing' && now >= this.#reopenAt && this.#linked) {
       this.#sendOpen(now);
     }
-    if (now >= this.#stateAt) {
-      this.#marker = this.#flight.unsettled > 0;
+    if (now >= this.#notes.dueAt) {
+      this.#forwarding.mark();
       this.#sendState(now);
     }
-    if (now >= this.#removal.nextFlush) this.#out.push(...this.#removal.flush(this.#flight.settledThrough));
-    if (now >= this.#intake.overdueAt) this.#stopConsuming();
+    if (now >= this.#removal.nextFlush) this.#out.add(...this.#removal.flush(this.#flight.settledThrough));
+    if (now >= this.#intake.overdueAt) this.#consumption.stop();
     this.#flight.due(now);
     this.#offer();
-    this.#consume(now);
+    this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);
-    return this.#take();
+    return this.#out.take();
   }
 
   // ---- forwarding --------------------------------------------------------------------------------------------------------
@@ -479,30 +437,14 @@ export class SourceStream {
    */
   nextBatch(maxBytes: number, now: number): MessagesFrame | undefined {
     if (!this.hasUnsent) return undefined;
-    const throttle = this.#environment.throttle?.();
-    this.#throttled = false;
-    const messages = this.#flight.batch(
-      maxBytes,
-      ({ properties, body }) => {
-        this.#throttled = throttle !== undefined && !throttle.take(properties.length + body.length, now);
-        return !this.#throttled;
-      },
-      (sequence, taken) => this.#removal.numbered(sequence, taken),
-    );
-    this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
-    if (messages.length === 0 && !this.#marker) return undefined;
-    this.#marker = false;
+    const messages = this.#forwarding.next(maxBytes, now);
+    this.#notes.soon(now);
+    if (!messages) return undefined;
     const { address, epoch } = this.settings;
-    return { kind: 'messages', address, ...epoch, attempt: this.#attempt, last: this.#flight.last, messages };
+    return { kind: 'messages', address, ...epoch, attempt: this.#notes.attempt, last: this.#flight.last, messages };
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
-
-  #take(): SourceEffect[] {
-    const out = this.#out;
-    this.#out = [];
-    return out;
-  }
 
   #isOurs(epoch: StreamEpoch): boolean {
     return epoch.incarnation === this.settings.epoch.incarnation && epoch.epoch === this.settings.epoch.epoch;
@@ -520,48 +462,15 @@ export class SourceStream {
 
   #sendOpen(now: number): void {
     if (this.#phase.is === 'finishing') this.#reopenAt = now + REOPEN_MS;
-    const { address, epoch, connector, queue } = this.settings;
-    const { last, settledThrough } = this.#flight;
-    const gone = this.#flight.gone();
-    this.#out.push({
-      do: 'send',
-      frame: {
-        kind: 'open',
-        address,
-        ...epoch,
-        connector,
-        attempt: ++this.#attempt,
-        last,
-        settledThrough,
-        gone,
-        queue,
-      },
-    });
+    this.#notes.open();
   }
 
   #offer(): void {
-    if (this.hasUnsent) this.#out.push({ do: 'offer' });
+    if (this.hasUnsent) this.#out.add({ do: 'offer' });
   }
 
   #sendState(now: number): void {
-    // A relay may lose the last word: it is said a few times before the stream falls silent.
-    this.#lastWords = this.#flight.unsettled > 0 ? LAST_WORDS : this.#lastWords - 1;
-    this.#stateAt = this.#lastWords > 0 ? now + STATE_MS : Number.POSITIVE_INFINITY;
-    if (!this.#linked || !this.#opened()) return;
-    this.#out.push({
-      do: 'send',
-      frame: {
-        kind: 'state',
-        address: this.settings.address,
-        ...this.settings.epoch,
-        settledThrough: this.#flight.settledThrough,
-        removedThrough: this.#removal.removedThrough,
-        creditVersion: this.#intake.answered,
-        taken: this.taken,
-        returned: this.#flight.gone(),
-        empty: this.unsettled === 0,
-      },
-    });
+    this.#notes.state(this.#linked && this.#opened(), now);
   }
 
   #credit(version: number, granted: number, now: number): void {
@@ -569,15 +478,15 @@ export class SourceStream {
       version,
       this.#phase.is === 'finishing' ? Math.min(granted, this.taken) : granted,
     );
-    if (this.#intake.exceeded) this.#stopConsuming();
+    if (this.#intake.exceeded) this.#consumption.stop();
     const answered = this.#intake.answer();
     // Said again: the sink has not heard how things stand.
     if (change === 'stale' || (change === 'lowered' && answered)) this.#sendState(now);
-    else this.#stateAt = Math.min(this.#stateAt, now + STATE_MS);
-    this.#acknowledgePermitted(now);
+    else this.#notes.soon(now);
+    this.#verdicts.acknowledgePermitted(now);
     this.#advance();
-    this.#judgeConsumer();
-    this.#consume(now);
+    this.#consumption.judge();
+    this.#consumption.start(this.#flowing(), now);
   }
 
   #consumerGone(now: number): void {
@@ -585,115 +494,24 @@ export class SourceStream {
     if (this.#intake.answer()) this.#sendState(now);
   }
 
-  #stopConsuming(): void {
-    const generation = this.#intake.stop();
-    if (generation !== undefined) this.#out.push({ do: 'cancel', generation });
-  }
-
-  #mayConsume(): boolean {
-    return !this.#intake.consuming && this.#phase.is === 'flowing' && this.#linked && this.#brokerUp;
-  }
-
-  /** A message far behind has no verdict (a dead letter that cannot be parked): nothing more is taken, the books stay short. */
-  #crowded(): boolean {
-    return this.last - this.#flight.settledThrough > CROWDED;
-  }
-
-  /** Bytes bound the prefetch too: the broker knows no other way than a count. What a limit keeps waiting stays in its queue. */
-  #prefetchLimit(): number {
-    const { bytes, meanBytes } = this.#flight;
-    const most = this.#environment.throttle?.()?.prefetch(meanBytes) ?? Number.POSITIVE_INFINITY;
-    if (meanBytes === 0) return Math.min(FIRST_PREFETCH, most);
-    const free = Math.min(this.settings.prefetchBytes - bytes, this.#environment.bytesFree());
-    return Math.min(this.settings.prefetchSize * this.#environment.turns(), most, Math.floor(free / meanBytes));
-  }
-
-  #consume(now: number): void {
-    if (!this.#mayConsume() || now < this.#consumeAt) return;
-    this.#consumeAt = 0;
-    const credit = this.granted - this.taken;
-    if (credit < 1 || this.#crowded() || this.#environment.barred()) return;
-    let limit = this.#prefetchLimit();
-    if (limit < 1) {
-      if (this.#flight.bytes > 0 || this.#environment.bytesFree() <= 0) {
-        this.#consumeAt = now + BYTES_RETRY_MS;
-        return;
-      }
-      limit = 1; // a single message larger than the bound still has to travel
-    }
-    this.#refusal = undefined;
-    const prefetch = Math.min(credit, limit);
-    this.#out.push({ do: 'consume', generation: this.#intake.start(prefetch, this.taken), prefetch });
-  }
-
-  /** A consumer whose prefetch has become too small (or, by the messages' size, too large) is replaced. */
-  #judgeConsumer(): void {
-    const heaviest = (this.settings.prefetchBytes * 2) / this.#flight.meanBytes;
-    if (this.#intake.outgrown(this.taken, this.#prefetchLimit(), heaviest)) this.#stopConsuming();
-  }
-
-  #accept(ranges: SequenceRanges, now: number): void {
-    const { accepted, age, done } = this.#flight.accept(ranges, now);
-    this.#withhold(done, now);
-    if (accepted === 0) return;
-    this.counts.accepted += accepted;
-    this.#out.push(
-      { do: 'count', what: 'forwarded', n: accepted },
-      { do: 'duration', ms: age / accepted, n: accepted },
-    );
-    this.#advance();
-  }
-
-  #withhold(entries: readonly Entry[], now: number): void {
-    if (entries.length === 0) return;
-    this.#intake.withhold(entries, now);
-    this.#acknowledgePermitted(now);
-  }
-
-  #acknowledgePermitted(now: number): void {
-    const entries = this.#intake.permitted(now);
-    if (entries.length === 0) return;
-    const tokens = entries.map(({ token }) => token!);
-    for (const entry of entries) this.#flight.acknowledged(entry);
-    this.#acknowledge(tokens, now);
-  }
-
-  #acknowledge(tokens: readonly DeliveryToken[], now: number): void {
-    this.#out.push({ do: 'acknowledge', tokens });
-    this.#removal.acknowledged(tokens, now);
+  /** It may consume: the sink has answered, and nothing ends. */
+  #flowing(): boolean {
+    return this.#phase.is === 'flowing' && this.#linked;
   }
 
   #release(sequence: number, now: number): void {
-    if (!this.#flight.release(sequence, now)) return;
-    this.counts.released++;
-    if (this.#phase.is === 'finishing') this.#returned(this.#flight.giveBack(this.#flight.entry(sequence)), 'released');
+    this.#verdicts.release(sequence, this.#phase.is === 'finishing', now);
   }
 
-  #reject(sequence: number, reason: string): void {
-    const entry = this.#flight.reject(sequence);
-    if (!entry) return;
-    this.counts.rejected++;
-    this.#out.push({ do: 'count', what: 'rejected', n: 1, reason });
-    this.#out.push({ do: 'park', sequence, message: entry.taken, reason });
-  }
-
-  #returned(tokens: readonly DeliveryToken[], reason: string): void {
-    if (tokens.length === 0) return;
-    this.counts.returned += tokens.length;
-    this.#out.push({ do: 'requeue', tokens }, { do: 'count', what: 'returned', n: tokens.length, reason });
-  }
-
-  /** The hold is over: what was sent and is not settled goes back, and may come to be delivered twice. */
+  /** The hold is over. */
   #expireHold(reason: string): void {
     this.#holdUntil = Number.POSITIVE_INFINITY;
-    const tokens = this.#flight.expire();
-    this.#returned(tokens, reason);
-    if (tokens.length > 0) this.#out.push({ do: 'count', what: 'possible-duplicates', n: tokens.length });
+    this.#verdicts.expire(reason);
   }
 
   #advance(): void {
     if (!this.#flight.advance()) return;
-    this.#lastWords = LAST_WORDS;
+    this.#notes.advanced();
     this.#removal.advanced(this.#flight.settledThrough);
   }
 
@@ -701,9 +519,9 @@ export class SourceStream {
     if (this.#phase.is === 'ended') return;
     this.#phase = phase;
     this.#intake.cap(this.taken);
-    this.#stopConsuming();
-    if (!phase.forward) this.#returned(this.#flight.returnUnsent(), reason);
-    this.#returned(this.#flight.returnReleased(), reason);
+    this.#consumption.stop();
+    if (!phase.forward) this.#verdicts.returned(this.#flight.returnUnsent(), reason);
+    this.#verdicts.returned(this.#flight.returnReleased(), reason);
     this.#offer();
     this.#advance();
     this.#settleDown(now);
@@ -714,42 +532,20 @@ export class SourceStream {
     if (this.#phase.is !== 'finishing' || this.#intake.consuming || this.#flight.unsent > 0) return;
     if (this.#flight.unsettled > 0 || this.#intake.withholding) return;
     if (this.#removal.idle) this.#end(this.#phase.reason, now);
-    else this.#out.push(...this.#removal.flush(this.#flight.settledThrough));
+    else this.#out.add(...this.#removal.flush(this.#flight.settledThrough));
   }
 
   #end(reason: string, now: number): void {
     if (this.#phase.is === 'ended') return;
     if (this.#linked) {
       this.#sendState(now);
-      const { address, epoch } = this.settings;
-      this.#out.push({ do: 'send', frame: { kind: 'closed', address, ...epoch, reason } });
+      this.#notes.closed(reason);
     }
     this.#holdUntil = Number.POSITIVE_INFINITY;
-    this.#stateAt = Number.POSITIVE_INFINITY;
+    this.#notes.silence();
     this.#phase = { is: 'ended', reason };
-    this.#out.push({ do: 'ended', reason });
+    this.#out.add({ do: 'ended', reason });
   }
-}
-
-/** What a delivery is to a stream, given its identity and its rewritten properties. */
-export function takenFrom(
-  delivery: Delivery,
-  identity: { digest: Uint8Array; hasId: boolean },
-  properties: Uint8Array,
-  at: number,
-): Taken {
-  return {
-    token: delivery.token,
-    redelivered: delivery.redelivered,
-    digest: identity.digest,
-    hasId: identity.hasId,
-    exchange: delivery.exchange,
-    routingKey: delivery.routingKey,
-    original: delivery.properties,
-    properties,
-    body: delivery.body,
-    at,
-  };
 }
 
 function unreachable(value: never): never {

@@ -1,0 +1,94 @@
+import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
+import { identityOf } from '@tombolo/wire/identity';
+import type { Consumer, Delivery } from '../broker/port.ts';
+import { MOST_TURNS } from './credit.ts';
+import type { Taken } from './effects.ts';
+import type { SourceFlow } from './source-flow.ts';
+import type { SourceGround } from './source-ground.ts';
+
+/** A stream's consumers at the own broker, by generation, and what they are handed: identities taken, properties rewritten. */
+export class SourceConsumers {
+  readonly #ground: SourceGround;
+  readonly #flow: SourceFlow;
+  readonly #priority: number | undefined;
+  readonly #consumers = new Map<number, Consumer>();
+
+  /** @param priority of the consumers; undefined: the broker's default */
+  constructor(ground: SourceGround, flow: SourceFlow, priority: number | undefined) {
+    this.#ground = ground;
+    this.#flow = flow;
+    this.#priority = priority;
+  }
+
+  consume(generation: number, prefetch: number): void {
+    const { surroundings, queues } = this.#ground;
+    const flow = this.#flow;
+    const { destination, queue } = flow;
+    const consumer = surroundings.broker.source.consume(
+      { queue: queue.name, prefetch, priority: this.#priority, turns: this.turns() },
+      {
+        delivered: (deliveries) => {
+          // Behind its own consumers in priority: whatever comes here they have no room for.
+          if (this.#priority !== undefined) surroundings.spared(destination);
+          if (destination.kind !== 'queue') surroundings.drew(destination);
+          const taken = this.#taken(deliveries);
+          flow.run((machine, now) => machine.delivered(generation, taken, now));
+        },
+        ended: (end) => {
+          this.#consumers.delete(generation);
+          if (end.why === 'queue-gone') queues.gone(queue.name);
+          flow.run((machine, now) => machine.consumerEnded(generation, end, now));
+        },
+      },
+    );
+    this.#consumers.set(generation, consumer);
+  }
+
+  cancel(generation: number): void {
+    this.#consumers.get(generation)?.cancel();
+  }
+
+  cancelAll(): void {
+    for (const consumer of this.#consumers.values()) consumer.cancel();
+  }
+
+  /** The broker is gone, and they with it. */
+  lost(): void {
+    this.#consumers.clear();
+  }
+
+  /** With `conduitSubscriptions: false` a sink's share of what several want grows with the number of its consumers. */
+  turns(): number {
+    const { agreement, router } = this.#ground.surroundings;
+    const { sink, destination } = this.#flow;
+    const route = router.table.get(sink, destination);
+    const passage = route?.best && agreement.outbound(route.best.neighbour, destination);
+    if (!route || !passage?.open || passage.connector.conduitSubscriptions) return 1;
+    return Math.max(1, Math.min(MOST_TURNS, route.last.consumers));
+  }
+
+  #taken(deliveries: readonly Delivery[]): Taken[] {
+    const { surroundings } = this.#ground;
+    const { clock, cluster, metrics, router } = surroundings;
+    const { sink, destination, connector } = this.#flow;
+    const path = [cluster, ...router.transits(sink, destination)];
+    const now = clock.now();
+    const replyTo = surroundings.replyTo();
+    const isTopic = destination.kind === 'topic';
+    return deliveries.map((delivery) => {
+      // A path without proof was copied by an application onto a message of its own.
+      const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic, replyTo });
+      const taken = takenFrom(delivery, properties, now);
+      const reason = isTopic ? surroundings.screen(sink, destination, delivery) : undefined;
+      if (reason === undefined) return taken;
+      metrics.notCaptured(connector, destination.name, reason, 1);
+      return { ...taken, skipped: true };
+    });
+  }
+}
+
+function takenFrom(delivery: Delivery, properties: Uint8Array, at: number): Taken {
+  const { digest, hasId } = identityOf(delivery);
+  const { token, redelivered, exchange, routingKey, body, properties: original } = delivery;
+  return { token, redelivered, digest, hasId, exchange, routingKey, original, properties, body, at };
+}

@@ -1,0 +1,109 @@
+import type { Outbox, SourceEffect } from './effects.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Intake } from './intake.ts';
+import type { SourceEnvironment, SourceSettings } from './source-settings.ts';
+
+const FIRST_PREFETCH = 4;
+const BYTES_RETRY_MS = 100;
+/** Most sequence numbers between the oldest open one and the newest. */
+const CROWDED = 200_000;
+
+/** Whether a source stream consumes its queue, and how many messages its consumer may hold: as credit, bytes and limits permit. Pure. */
+export class SourceConsumption<Owner> {
+  readonly #settings: SourceSettings;
+  readonly #environment: SourceEnvironment<Owner>;
+  readonly #flight: InFlight<Owner>;
+  readonly #intake: Intake;
+  readonly #out: Outbox<SourceEffect>;
+  #brokerUp = true;
+  /** Not before; 0: nothing hinders. */
+  #retryAt = 0;
+  #refusal: string | undefined;
+
+  constructor(
+    settings: SourceSettings,
+    environment: SourceEnvironment<Owner>,
+    flight: InFlight<Owner>,
+    intake: Intake,
+    out: Outbox<SourceEffect>,
+  ) {
+    this.#settings = settings;
+    this.#environment = environment;
+    this.#flight = flight;
+    this.#intake = intake;
+    this.#out = out;
+  }
+
+  /** Why nothing is taken from the queue, credit apart, as a sentence, or undefined. */
+  blockedBy(): string | undefined {
+    if (!this.#brokerUp) return 'the broker is not reachable';
+    if (this.#refusal) return this.#refusal;
+    if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
+    return this.#environment.barred();
+  }
+
+  /** When `start` should be tried again (monotonic ms); Infinity: not for that reason. */
+  nextTry(flowing: boolean): number {
+    return this.#retryAt > 0 && this.#mayStart(flowing) ? this.#retryAt : Number.POSITIVE_INFINITY;
+  }
+
+  brokerUp(up: boolean): void {
+    this.#brokerUp = up;
+    if (up) this.#retryAt = 0;
+  }
+
+  /** The broker did not let it consume; undefined: for a reason that needs no words. */
+  hindered(refusal: string | undefined, retryAt: number): void {
+    if (refusal !== undefined) this.#refusal = refusal;
+    this.#retryAt = retryAt;
+  }
+
+  /** @param flowing the stream is open, and its link is up */
+  start(flowing: boolean, now: number): void {
+    if (!this.#mayStart(flowing) || now < this.#retryAt) return;
+    this.#retryAt = 0;
+    const { taken } = this.#flight;
+    const credit = this.#intake.granted - taken;
+    if (credit < 1 || this.#crowded() || this.#environment.barred()) return;
+    let limit = this.#prefetchLimit();
+    if (limit < 1) {
+      if (this.#flight.bytes > 0 || this.#environment.bytesFree() <= 0) {
+        this.#retryAt = now + BYTES_RETRY_MS;
+        return;
+      }
+      limit = 1; // a single message larger than the bound still has to travel
+    }
+    this.#refusal = undefined;
+    const prefetch = Math.min(credit, limit);
+    this.#out.add({ do: 'consume', generation: this.#intake.start(prefetch, taken), prefetch });
+  }
+
+  stop(): void {
+    const generation = this.#intake.stop();
+    if (generation !== undefined) this.#out.add({ do: 'cancel', generation });
+  }
+
+  /** A consumer whose prefetch has become too small (or, by the messages' size, too large) is replaced. */
+  judge(): void {
+    const heaviest = (this.#settings.prefetchBytes * 2) / this.#flight.meanBytes;
+    if (this.#intake.outgrown(this.#flight.taken, this.#prefetchLimit(), heaviest)) this.stop();
+  }
+
+  #mayStart(flowing: boolean): boolean {
+    return !this.#intake.consuming && flowing && this.#brokerUp;
+  }
+
+  /** A message far behind has no verdict (a dead letter that cannot be parked): nothing more is taken, the books stay short. */
+  #crowded(): boolean {
+    return this.#flight.last - this.#flight.settledThrough > CROWDED;
+  }
+
+  /** Bytes bound the prefetch too: the broker knows no other way than a count. What a limit keeps waiting stays in its queue. */
+  #prefetchLimit(): number {
+    const { bytes, meanBytes } = this.#flight;
+    const most = this.#environment.throttle?.()?.prefetch(meanBytes) ?? Number.POSITIVE_INFINITY;
+    if (meanBytes === 0) return Math.min(FIRST_PREFETCH, most);
+    const free = Math.min(this.#settings.prefetchBytes - bytes, this.#environment.bytesFree());
+    return Math.min(this.#settings.prefetchSize * this.#environment.turns(), most, Math.floor(free / meanBytes));
+  }
+}

@@ -1,0 +1,28 @@
+import type { QueueProperties, StreamAddress, StreamEpoch } from '@tombolo/wire/frame';
+import type { Orphans } from './in-doubt.ts';
+import type { Throttle } from './rate-limit.ts';
+
+export interface SourceSettings {
+  readonly address: StreamAddress;
+  readonly connector: string;
+  readonly epoch: StreamEpoch;
+  readonly queue: QueueProperties;
+  readonly prefetchSize: number;
+  readonly prefetchBytes: number;
+  readonly holdMs: number;
+}
+
+/** What streams of one queue and of one bridge share. */
+export interface SourceEnvironment<Owner> {
+  readonly orphans: Orphans<Owner>;
+  /** Bytes that the bridge may still take from its broker. */
+  bytesFree(): number;
+  /** Why the queue must not be consumed at present, or undefined. */
+  barred(): string | undefined;
+  /** How many consumers the stream stands for: one, unless each of the sink's is to have a window of its own. */
+  turns(): number;
+  /** A message that was never delivered before was seen. */
+  sawFresh(): void;
+  /** The limit that messages are under; undefined: none. */
+  throttle?(): Throttle | undefined;
+}
