@@ -7,12 +7,12 @@ import { BrokerElection } from './election/broker-election.ts';
 import type { Election } from './election/election.ts';
 import { electionPolicy } from './election/election-machine.ts';
 import { LeaseElection } from './election/lease-election.ts';
-import { RedisClient } from './election/redis-client.ts';
 import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
 import { brokerConfig, linkPeers, linkTls } from './parts.ts';
+import { RedisClient } from './redis/redis-client.ts';
 
 /**
  * A bridge with a real broker and real links, as the topology describes them.
