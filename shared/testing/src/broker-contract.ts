@@ -1,4 +1,12 @@
-import type { Broker, BrokerState, ExchangeProperties, QueueDemand } from '@tombolo/bridge/broker/port';
+import type {
+  Broker,
+  BrokerState,
+  Browsing,
+  Delivery,
+  ExchangeProperties,
+  QueueDemand,
+} from '@tombolo/bridge/broker/port';
+import { Fault } from '@tombolo/kernel/fault';
 import type { BindingArguments } from '@tombolo/wire/binding';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -299,6 +307,60 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       expect(deleted).toEqual(names.map((_, index) => index > 1));
       expect(await broker.source.inspect('many.2')).toBeUndefined();
       expect(await broker.source.inspect('many.0')).toMatchObject({ ready: 1 });
+    });
+
+    describe.each(['classic', 'quorum'])('looking into a %s queue', (type) => {
+      async function look(count: number): Promise<Browsing> {
+        await world.declare('parked', { type });
+        for (let index = 1; index <= count; index++) await world.publish('parked', bytes(`m${index}`));
+        return broker.browser.browse('parked');
+      }
+      const readAll = async (browsing: Browsing) => {
+        const seen: Delivery[] = [];
+        for (let each = await browsing.next(); each; each = await browsing.next()) seen.push(each);
+        return seen;
+      };
+      const ready = async () => (await broker.sink.probe('parked'))?.ready;
+
+      test('shows all in order, and leaves them there in order', async () => {
+        const browsing = await look(5);
+        expect((await readAll(browsing)).map(({ body }) => text(body))).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
+        await world.publish('parked', bytes('m6'));
+        await browsing.close();
+        await browsing.close();
+        await world.until('all are back', async () => (await ready()) === 6);
+        const all = await world.drain('parked');
+        // On a quorum queue what came meanwhile may come first.
+        if (type === 'quorum') all.sort();
+        expect(all).toEqual(['m1', 'm2', 'm3', 'm4', 'm5', 'm6']);
+      });
+
+      test('removes what it is told to, and gives the rest back', async () => {
+        const browsing = await look(4);
+        const seen = await readAll(browsing);
+        for (const index of [2, 0]) browsing.remove(seen[index]!);
+        await browsing.close();
+        await world.until('two are back', async () => (await ready()) === 2);
+        expect(await world.drain('parked')).toEqual(['m2', 'm4']);
+      });
+
+      test('ends with its connection, and then all is back', async () => {
+        const browsing = await look(3);
+        const first = await browsing.next();
+        states.length = 0;
+        await world.disconnect();
+        await isMaster(states);
+        await expect(browsing.next()).rejects.toBeInstanceOf(Fault);
+        browsing.remove(first!);
+        await browsing.close();
+        await world.until('all are back', async () => (await ready()) === 3);
+      });
+    });
+
+    test('looking into a queue that is not there says so', async () => {
+      const browsing = await broker.browser.browse('nothing');
+      await expect(browsing.next()).rejects.toMatchObject({ code: 'TOMBOLO_QUEUE_ABSENT' });
+      await browsing.close();
     });
 
     test('a second adapter stands by and takes over when the first one stops', async () => {

@@ -1,5 +1,14 @@
 import { Fault } from '@tombolo/kernel/fault';
-import type { Broker, ConsumerHandler, Publisher, PublisherHandler, Sink, Source, TopicBuffers } from './port.ts';
+import type {
+  Broker,
+  ConsumerHandler,
+  Publisher,
+  PublisherHandler,
+  QueueBrowser,
+  Sink,
+  Source,
+  TopicBuffers,
+} from './port.ts';
 
 /**
  * A broker that is only written to as long as this bridge may: asked before every write with the time of now, not by a timer, so
@@ -12,6 +21,7 @@ export function fenced(broker: Broker, mayWrite: () => boolean): Broker {
     source: fencedSource(broker.source, mayWrite),
     sink: fencedSink(broker.sink, mayWrite),
     buffers: fencedBuffers(broker.buffers, mayWrite),
+    browser: fencedBrowser(broker.browser, mayWrite),
     demand: broker.demand,
     bindings: broker.bindings,
     start: () => broker.start(),
@@ -95,6 +105,24 @@ function fencedBuffers(buffers: TopicBuffers, mayWrite: () => boolean): TopicBuf
       return buffers.delete(buffer, options);
     },
     exchange: (exchange) => buffers.exchange(exchange),
+  };
+}
+
+/** What was read already may still be removed: it is where it belongs. */
+function fencedBrowser(browser: QueueBrowser, mayWrite: () => boolean): QueueBrowser {
+  return {
+    browse: async (queue) => {
+      permit(mayWrite, `Reading queue "${queue}"`);
+      const browsing = await browser.browse(queue);
+      return {
+        next: async () => {
+          permit(mayWrite, `Reading queue "${queue}"`);
+          return browsing.next();
+        },
+        remove: (delivery) => browsing.remove(delivery),
+        close: () => browsing.close(),
+      };
+    },
   };
 }
 

@@ -12,6 +12,7 @@ export interface Broker {
   readonly demand: DemandWatch;
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
+  readonly browser: QueueBrowser;
   /** Begins to connect and never gives up (capped, jittered back-off over all URIs) until `stop`. Idempotent. */
   start(): void;
   /**
@@ -140,6 +141,33 @@ export interface QueueInspection {
   readonly bytes?: number;
   readonly consumers: number;
   readonly properties: QueueProperties;
+}
+
+// ---- looking into a queue ----------------------------------------------------------------------------------------------
+
+export interface QueueBrowser {
+  /**
+   * Looks into a queue from its head on, over a channel of its own that no consumer shares. Rejects with a Fault, also
+   * (TOMBOLO_QUEUE_REFUSED) where being looked at would bring messages nearer to being dropped: a quorum queue's delivery limit.
+   */
+  browse(queue: string): Promise<Browsing>;
+}
+
+/** A look into one queue. What it was handed is out of everybody else's sight until `close`. */
+export interface Browsing {
+  /**
+   * The next message in queue order, one at a time; undefined: none is ready. Its body is not kept here. Rejects with a Fault
+   * when the queue is gone or the channel was lost: everything not removed is the queue's again.
+   */
+  next(): Promise<Delivery | undefined>;
+  /** Removes a message that `next` gave. */
+  remove(delivery: Delivery): void;
+  /**
+   * Gives back what was not removed, to its place (before or, on a quorum queue, behind what came meanwhile) and flagged as
+   * redelivered; resolves once the broker has processed that and the
+   * removals, or the channel is gone. Idempotent.
+   */
+  close(): Promise<void>;
 }
 
 // ---- sink ------------------------------------------------------------------------------------------------------------

@@ -54,14 +54,10 @@ function publishing(broker: Broker, treat: (count: number) => 'store' | 'pretend
 }
 
 function over(broker: Broker, parts: Partial<Pick<Broker, 'source' | 'sink' | 'demand'>>): Broker {
-  const { source, sink, demand, bindings, buffers } = broker;
+  const { source, sink, demand, bindings, buffers, browser } = broker;
+  const roles = { source, sink, demand, bindings, buffers, browser, ...parts };
   return {
-    source,
-    sink,
-    demand,
-    bindings,
-    buffers,
-    ...parts,
+    ...roles,
     start: () => broker.start(),
     claim: (wanted) => broker.claim(wanted),
     stop: () => broker.stop(),

@@ -6,6 +6,7 @@ import type {
   Broker,
   BrokerListener,
   DemandWatch,
+  QueueBrowser,
   Sink,
   Source,
   TopicBuffers,
@@ -22,6 +23,7 @@ export class SiteBroker implements Broker {
   readonly demand: DemandWatch;
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
+  readonly browser: QueueBrowser;
   readonly #memory: MemoryBroker;
   readonly #clock: ProcessClock;
   readonly #latency: () => number;
@@ -47,6 +49,7 @@ export class SiteBroker implements Broker {
     this.demand = demand;
     this.bindings = this.#memory.bindings;
     this.buffers = this.#memory.buffers;
+    this.browser = this.#memory.browser;
     this.sink = {
       publisher: (destination, handler, options) => sink.publisher(destination, handler, options),
       unpublishable: (message) => sink.unpublishable(message),

@@ -1,7 +1,17 @@
 import type { Clock } from '@tombolo/kernel/clock';
 import { Fault } from '@tombolo/kernel/fault';
-import type { BindingWatch, Broker, BrokerListener, DemandWatch, Sink, Source, TopicBuffers } from '../port.ts';
+import type {
+  BindingWatch,
+  Broker,
+  BrokerListener,
+  DemandWatch,
+  QueueBrowser,
+  Sink,
+  Source,
+  TopicBuffers,
+} from '../port.ts';
 import { MemoryBindings } from './memory-bindings.ts';
+import { MemoryBrowser } from './memory-browser.ts';
 import { MemoryBuffers } from './memory-buffers.ts';
 import { MemoryDemand } from './memory-demand.ts';
 import type { MemoryServer, ServerSession } from './memory-server.ts';
@@ -31,6 +41,7 @@ export class MemoryBroker implements Broker {
   readonly demand: DemandWatch;
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
+  readonly browser: QueueBrowser;
   readonly #server: MemoryServer;
   readonly #clock: Clock;
   readonly #listener: BrokerListener;
@@ -42,6 +53,7 @@ export class MemoryBroker implements Broker {
   readonly #demand: MemoryDemand;
   readonly #bindings = new MemoryBindings();
   readonly #buffers = new MemoryBuffers();
+  readonly #browser = new MemoryBrowser();
   #epoch = 0;
   #running = false;
   #attempt = 0;
@@ -65,6 +77,7 @@ export class MemoryBroker implements Broker {
     this.demand = this.#demand;
     this.bindings = this.#bindings;
     this.buffers = this.#buffers;
+    this.browser = this.#browser;
   }
 
   start(): void {
@@ -143,6 +156,7 @@ export class MemoryBroker implements Broker {
       this.#isMaster = true;
       this.#source.attach(session.connection);
       this.#sink.attach(session.connection);
+      this.#browser.attach(session.connection);
       this.#listener.stateChanged({ is: 'master', uri: this.#uri, product: 'memory', clusterName: this.#cluster });
       return;
     }
@@ -175,6 +189,7 @@ export class MemoryBroker implements Broker {
     this.#isMaster = false;
     this.#source.detach();
     this.#sink.detach();
+    this.#browser.detach();
     this.#demand.detach();
     this.#bindings.detach();
     this.#buffers.detach();

@@ -88,6 +88,15 @@ export class MemoryQueue {
     this.#putBack(back);
   }
 
+  /** Hands the first ready message to somebody who consumes nothing: basic.get. */
+  takeOne(reader: QueueConsumer): StoredMessage | undefined {
+    const message = this.ready.shift();
+    if (!message) return undefined;
+    reader.held.add(message);
+    this.#adrift.add(message);
+    return message;
+  }
+
   /** Everything that a crash brings back: unacknowledged messages, and the last acknowledgements if they are forgotten. */
   crash(forgottenAcks: number): void {
     const held = this.consumers.flatMap((consumer) => [...consumer.held]);

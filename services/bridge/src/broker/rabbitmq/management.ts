@@ -5,7 +5,7 @@ import { argumentsFromJson } from './binding-arguments.ts';
 import type { BindingFact, ExchangeFact } from './binding-table.ts';
 import type { ManagementConfig } from './config.ts';
 import type { ConsumerFact, QueueFact } from './consumer-table.ts';
-import { type QueueDescription, type QueueFacts, queueProperties } from './queue-properties.ts';
+import { deliveryLimit, type QueueDescription, type QueueFacts, queueProperties } from './queue-properties.ts';
 
 const queueColumns = 'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition';
 const consumerColumns =
@@ -71,7 +71,12 @@ export class Management {
     const found = await this.#get(path);
     if (found === undefined) return undefined;
     const { message_bytes: bytes } = found as { message_bytes?: unknown };
-    return { properties: queueProperties(found as QueueDescription), ...(typeof bytes === 'number' && { bytes }) };
+    const limit = deliveryLimit(found as QueueDescription);
+    return {
+      properties: queueProperties(found as QueueDescription),
+      ...(typeof bytes === 'number' && { bytes }),
+      ...(limit !== undefined && { deliveryLimit: limit }),
+    };
   }
 
   /** All exchanges of the virtual host but the default one. Rejects with a Fault. */

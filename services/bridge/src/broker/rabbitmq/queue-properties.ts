@@ -5,6 +5,8 @@ import type { QueueDeclaration } from '../port.ts';
 export interface QueueFacts {
   readonly properties: QueueProperties;
   readonly bytes?: number;
+  /** How often a message may come back to a quorum queue; Infinity: as often as it likes, absent: what the broker has for default. */
+  readonly deliveryLimit?: number;
 }
 
 /** A queue as the management API or a `queue.created` event describes it. */
@@ -40,6 +42,13 @@ export function queueProperties(description: QueueDescription): QueueProperties 
     ...(maxPriority !== undefined && { maxPriority }),
     ...(typeof args['x-internal-purpose'] === 'string' && { internalPurpose: args['x-internal-purpose'] }),
   };
+}
+
+/** The delivery limit that is set for this queue; below 0 it says that there is none (RabbitMQ 4). */
+export function deliveryLimit(description: QueueDescription): number | undefined {
+  const args = record(description.arguments);
+  const limit = least(args['x-delivery-limit'], record(description.effective_policy_definition)['delivery-limit']);
+  return limit !== undefined && limit < 0 ? Number.POSITIVE_INFINITY : limit;
 }
 
 /** The arguments of a declaration that makes a queue alike. */

@@ -5,11 +5,13 @@ import type {
   BrokerListener,
   BrokerState,
   DemandWatch,
+  QueueBrowser,
   Sink,
   Source,
   TopicBuffers,
 } from '../port.ts';
 import { RabbitBindingWatch } from './binding-watch.ts';
+import { RabbitBrowser } from './browser.ts';
 import { brokersWords, codeOf, queueFault, replyCode } from './close-codes.ts';
 import { nameOf, type RabbitBrokerConfig, type RabbitUri, type Surroundings } from './config.ts';
 import { Connection } from './connection.ts';
@@ -48,6 +50,7 @@ export class RabbitBroker implements Broker {
   readonly demand: DemandWatch;
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
+  readonly browser: QueueBrowser;
   readonly #config: RabbitBrokerConfig;
   readonly #listener: BrokerListener;
   readonly #surroundings: Surroundings;
@@ -56,6 +59,7 @@ export class RabbitBroker implements Broker {
   readonly #demand: RabbitDemandWatch;
   readonly #bindings: RabbitBindingWatch;
   readonly #buffers: RabbitTopicBuffers;
+  readonly #browser: RabbitBrowser;
   readonly #management: Management | undefined;
   readonly #events: EventFeed | undefined;
   readonly #prober = new Prober();
@@ -80,6 +84,7 @@ export class RabbitBroker implements Broker {
     );
     this.#bindings = new RabbitBindingWatch(views, surroundings);
     this.#buffers = new RabbitTopicBuffers(this.#management);
+    this.#browser = new RabbitBrowser(this.#management);
     this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.factsOf(queue));
     this.#sink = new RabbitSink(surroundings, this.#prober);
     this.source = this.#source;
@@ -87,6 +92,7 @@ export class RabbitBroker implements Broker {
     this.demand = this.#demand;
     this.bindings = this.#bindings;
     this.buffers = this.#buffers;
+    this.browser = this.#browser;
   }
 
   start(): void {
@@ -254,6 +260,7 @@ export class RabbitBroker implements Broker {
     if (!this.#pair) return;
     this.#source.attach(this.#pair.consuming);
     const uri = this.#config.uris[index] as RabbitUri;
+    this.#browser.attach(this.#pair.consuming, uri.vhost);
     this.#sink.attach(this.#pair.publishing, (closed) =>
       Connection.open(this.#config, uri, 'direct replies', (_connection, error) => closed(error)),
     );
@@ -261,6 +268,7 @@ export class RabbitBroker implements Broker {
 
   #detach(): void {
     this.#source.detach();
+    this.#browser.detach();
     this.#demand.detach();
     this.#bindings.detach();
     this.#buffers.detach();

@@ -97,6 +97,21 @@ export function encodeAcks(channel: number, acks: readonly AckFrame[]): Buffer {
   return out;
 }
 
+/** Asks for one message of a queue, to be acknowledged. */
+export function encodeGet(channel: number, queue: string): Buffer {
+  const name = shortString(queue);
+  const size = 4 + 2 + name.length + 1;
+  const out = Buffer.allocUnsafeSlow(size + frameOverhead);
+  let at = writeHead(out, 0, frameType.method, channel, size);
+  out.writeUInt32BE(methodId.basicGet, at);
+  out.writeUInt16BE(0, at + 4);
+  out.set(name, at + 6);
+  at += 6 + name.length;
+  out[at] = 0; // no-ack: false
+  out[at + 1] = frameEnd;
+  return out;
+}
+
 function writeHead(out: Buffer, at: number, type: number, channel: number, size: number): number {
   out[at] = type;
   out.writeUInt16BE(channel, at + 1);

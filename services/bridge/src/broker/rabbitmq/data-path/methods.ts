@@ -3,6 +3,9 @@ export const methodId = {
   basicPublish: (60 << 16) | 40,
   basicReturn: (60 << 16) | 50,
   basicDeliver: (60 << 16) | 60,
+  basicGet: (60 << 16) | 70,
+  basicGetOk: (60 << 16) | 71,
+  basicGetEmpty: (60 << 16) | 72,
   basicAck: (60 << 16) | 80,
   basicNack: (60 << 16) | 120,
 } as const;
