@@ -44,13 +44,13 @@ export class Faults {
     switch (fault.is) {
       case 'bridge-crash': {
         const site = this.#site(fault.site);
-        this.#excuse(site, fault);
+        this.#excuse(site, this.#company(fault));
         site.crashBridge(fault.replica);
         return () => site.startBridge(fault.replica);
       }
       case 'bridge-restart': {
         const site = this.#site(fault.site);
-        if (this.#company(fault)) this.#excuse(site, fault);
+        if (this.#company(fault)) this.#excuse(site, true);
         site.stopBridge(fault.replica).then(
           () => {},
           (thrown: unknown) => this.#judge.report('no exception', `stop: ${String(thrown)}`),
@@ -59,14 +59,14 @@ export class Faults {
       }
       case 'broker-crash': {
         const site = this.#site(fault.site);
-        this.#excuse(site, fault);
+        this.#excuse(site, this.#company(fault));
         this.#judge.allowDuplicates(fault.forgets * site.server.queues.size);
         site.crashBroker(fault.forgets);
         return () => site.restartBroker();
       }
       case 'broker-cut': {
         const site = this.#site(fault.site);
-        this.#excuse(site, fault);
+        this.#excuse(site, this.#company(fault));
         site.cutBroker();
         return () => {};
       }
@@ -77,6 +77,13 @@ export class Faults {
         site.alarm(true);
         return () => site.alarm(false);
       }
+      case 'store-away':
+        return this.#site(fault.site).leases.away();
+      case 'store-forgets':
+        this.#site(fault.site).leases.forget();
+        return () => {};
+      case 'store-unheard':
+        return this.#site(fault.site).leases.unheard(fault.replica);
       case 'link-cut':
         this.#links.cut(...fault.between);
         return () => {};
@@ -96,7 +103,7 @@ export class Faults {
       }
       case 'queue-away': {
         const site = this.#site(fault.site);
-        this.#excuse(site, fault);
+        this.#excuse(site, this.#company(fault));
         this.#judge.forgive(this.#messagesAt(site, fault.queue));
         site.deleteQueue(fault.queue);
         return () => site.declareQueue(fault.queue);
@@ -104,6 +111,15 @@ export class Faults {
       default:
         throw new Error(`unexpected ${fault satisfies never}`);
     }
+  }
+
+  /** A master that loses its lease settles what is under way; where links are broken too it cannot. */
+  resigned(site: Site): void {
+    const now = this.#clock.now();
+    const hindered = this.#schedule.faults.some(
+      ({ is, atMs, forMs }) => !is.startsWith('store-') && atMs < now + nearMs && now < atMs + forMs + nearMs,
+    );
+    if (hindered) this.#excuse(site, true);
   }
 
   #startOnceStopped(site: Site, replica: number): void {
@@ -119,7 +135,7 @@ export class Faults {
    * The windows in which a message may be doubled: what is under way to a sink that dies, and what a source that dies has sent,
    * if a local consumer may be handed it first or other faults keep peers from telling what they have of it.
    */
-  #excuse(site: Site, fault: Fault): void {
+  #excuse(site: Site, company: boolean): void {
     this.#judge.died(site.name);
     let allowed = 0;
     for (const other of this.#sites.values()) {
@@ -128,7 +144,6 @@ export class Faults {
           if (role === 'source' && peer === site.name) allowed += unsettled;
       }
     }
-    const company = this.#company(fault);
     for (const [name, queue] of site.server.queues) {
       if (company || this.#hasLocalConsumer(site.name, name)) allowed += queue.unacknowledged.length;
     }

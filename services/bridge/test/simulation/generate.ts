@@ -10,6 +10,7 @@ export interface Frame {
   /** networkTTL of connectors: from, to. */
   readonly ttl: readonly [number, number];
   readonly replicas: number;
+  readonly lease: boolean;
   /** Faults of these kinds, so many in all. */
   readonly faults: readonly FaultKind[];
   readonly faultCount: readonly [number, number];
@@ -28,6 +29,7 @@ export const calm: Frame = {
   ways: 'any',
   ttl: [1, 1],
   replicas: 1,
+  lease: false,
   faults: [],
   faultCount: [0, 0],
   moves: false,
@@ -68,6 +70,7 @@ export function drawSchedule(seed: number, frame: Frame): Schedule {
     shape: shape.name,
     sites: shape.sites,
     replicas: frame.replicas,
+    lease: frame.lease,
     queues,
     connectors,
     prefetchSize: chance.pick([1, 5, 50, 1_000, 1_000]),
@@ -191,6 +194,11 @@ function drawFault(
       return { ...when, is, site };
     case 'broker-slow':
       return { ...when, is, site, latencyMs: chance.pick([20, 100, 400]), forMs: chance.between(100, 2_000) };
+    case 'store-away':
+    case 'store-forgets':
+      return { ...when, is, site, forMs: chance.pick([100, 2_000, 5_000, 9_000]) };
+    case 'store-unheard':
+      return { ...when, is, site, replica, forMs: chance.pick([500, 2_000, 5_000, 9_000]) };
     case 'alarm':
       return { ...when, is, site, forMs: chance.pick([100, 1_000, 12_000]) };
     case 'link-cut':

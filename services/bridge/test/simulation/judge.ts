@@ -14,6 +14,7 @@ export type Invariant =
   | 'nothing is stuck'
   | 'no ping-pong'
   | 'bounded memory'
+  | 'one master'
   | 'the books agree'
   | 'no exception'
   | 'an end';
@@ -71,6 +72,9 @@ const redelivers: ReadonlySet<Fault['is']> = new Set([
   'broker-slow',
   'alarm',
   'queue-away',
+  'store-away',
+  'store-forgets',
+  'store-unheard',
   'partition',
   'pause',
 ]);

@@ -66,7 +66,15 @@ export class Network {
     const links = new LinkNetwork(this.#clock, new Chance(seed).branch('links'), weather, options.tamper);
     this.#judge = new Judge(schedule, this.#clock, this.#sites);
     const around = {
-      ...{ clock: this.#clock, topology, links, metrics: noMetrics, log: this.#log(options.trace) },
+      ...{
+        clock: this.#clock,
+        topology,
+        links,
+        metrics: noMetrics,
+        log: this.#log(options.trace),
+        lease: schedule.lease,
+        resigned: (site: Site) => this.#faults.resigned(site),
+      },
       ...(options.sabotage && { sabotage: options.sabotage }),
       arrived: (site: string, queue: string, body: Uint8Array) => {
         if (queues.includes(queue)) this.#judge.arrived(site, queue, keyOf(body));
@@ -95,6 +103,7 @@ export class Network {
     for (let look = lookMs; ; look += lookMs) {
       if (!(await this.#runUntil(look))) break;
       this.#judgeMemory();
+      if (this.#schedule.lease) this.#judgeMasters();
       if (look < quiet) continue;
       if (this.#atRest()) break;
       if (look > Math.max(quiet, this.#judge.progressAt) + patienceMs) {
@@ -192,6 +201,12 @@ export class Network {
       }
     }
     return said.join(' | ');
+  }
+
+  #judgeMasters(): void {
+    for (const { name, masters } of this.#sites.values()) {
+      if (masters.length > 1) this.#judge.report('one master', `${masters.join(' and ')} serve ${name}`);
+    }
   }
 
   #judgeMemory(): void {

@@ -74,7 +74,7 @@ export class SimulatedLinks implements BridgeLinks {
       return;
     }
     for (const [peer, connection] of [...this.#ends]) {
-      this.#letGo(peer, connection, 'it is a standby now', 0);
+      this.#letGo(peer, connection, 'it is a standby now', connection.emptyAt(this.cluster) - this.#clock.now());
       this.host.listener.down(peer, 'this bridge is a standby');
     }
   }

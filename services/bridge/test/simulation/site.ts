@@ -3,8 +3,11 @@ import { Bridge } from '../../src/bridge.ts';
 import { MemoryServer, type TestMessage } from '../../src/broker/memory/memory-server.ts';
 import type { Broker } from '../../src/broker/port.ts';
 import { BrokerElection } from '../../src/election/broker-election.ts';
+import type { Election } from '../../src/election/election.ts';
+import { LeaseElection } from '../../src/election/lease-election.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
+import { LeaseServer } from './lease-server.ts';
 import type { LinkNetwork } from './link-network.ts';
 import { SimulatedLinks } from './simulated-links.ts';
 import { SiteBroker } from './site-broker.ts';
@@ -51,7 +54,11 @@ export interface Surroundings {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly sabotage?: Sabotage;
+  /** See Schedule. */
+  readonly lease: boolean;
   readonly arrived: (site: string, queue: string, body: Uint8Array) => void;
+  /** A bridge of this site has lost its lease. */
+  readonly resigned: (site: Site) => void;
 }
 
 interface Process {
@@ -64,17 +71,20 @@ interface Process {
 
 /** Milliseconds since 1970 when a simulation begins. */
 const epochMs = 1_700_000_000_000;
+const leaseMs = 3_000;
 
 /** One cluster: its broker, and the bridges beside it. */
 export class Site {
   readonly name: string;
   readonly server: SiteServer;
+  readonly leases = new LeaseServer(() => 1);
   readonly #around: Surroundings;
   readonly #processes: (Process | undefined)[];
   #latencyMs: number;
   #slow: number[] = [];
   #down = 0;
   #alarms = 0;
+  #starts = 0;
   readonly #watchers: (() => void)[] = [];
   /** When its broker, or what connects bridges to it, was last disturbed. */
   disturbedAt = Number.NEGATIVE_INFINITY;
@@ -125,8 +135,8 @@ export class Site {
         clock,
       },
       wallClock: () => Math.floor(epochMs + clock.now()),
-      election: new BrokerElection('broker'),
-      graceMs: Number.POSITIVE_INFINITY,
+      election: this.#election(replica, clock),
+      graceMs: this.#around.lease ? leaseMs : Number.POSITIVE_INFINITY,
       createBroker: (listener) => {
         broker = new SiteBroker(this.name, this.server, clock, () => this.latencyMs, listener);
         return sabotage?.(broker, this.name) ?? broker;
@@ -139,6 +149,36 @@ export class Site {
     this.#processes[replica] = { clock, bridge, broker: broker!, links: links!, stopping: false };
     bridge.start().catch((thrown: unknown) => {
       throw thrown;
+    });
+  }
+
+  #election(replica: number, clock: ProcessClock): Election {
+    const { lease, log } = this.#around;
+    if (!lease) return new BrokerElection('broker');
+    const election = new LeaseElection({
+      store: this.leases.client(replica, clock),
+      owner: `${this.name}-${replica}#${++this.#starts}`,
+      ...{ leaseMs, clock, log },
+      random: () => (replica + 1) / (this.#processes.length + 1),
+      wallClock: () => epochMs + clock.now(),
+    });
+    const start = election.start.bind(election);
+    election.start = ({ elected, lost }) =>
+      start({
+        elected,
+        lost: (reason) => {
+          this.#around.resigned(this);
+          lost(reason);
+        },
+      });
+    return election;
+  }
+
+  /** The bridges that may write at this moment, by name. */
+  get masters(): string[] {
+    return this.bridges.flatMap((bridge) => {
+      const { role, instance } = bridge.view();
+      return role === 'master' ? instance : [];
     });
   }
 

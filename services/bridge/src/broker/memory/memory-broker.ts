@@ -58,7 +58,6 @@ export class MemoryBroker implements Broker {
   #running = false;
   #attempt = 0;
   #session: { readonly connection: MemoryConnection; readonly server: ServerSession } | undefined;
-  #isMaster = false;
   #wanted = false;
 
   constructor(config: MemoryBrokerConfig, server: MemoryServer, listener: BrokerListener) {
@@ -153,7 +152,6 @@ export class MemoryBroker implements Broker {
     if (!this.#wanted) return this.#standby('it does not stand for master');
     if (this.#server.claim(session.server)) {
       this.#attempt = 0;
-      this.#isMaster = true;
       this.#source.attach(session.connection);
       this.#sink.attach(session.connection);
       this.#browser.attach(session.connection);
@@ -185,8 +183,7 @@ export class MemoryBroker implements Broker {
     const session = this.#session;
     this.#session = undefined;
     session?.connection.pipes.close();
-    if (this.#isMaster) this.#listener.blocked(undefined);
-    this.#isMaster = false;
+    if (session) this.#listener.blocked(undefined);
     this.#source.detach();
     this.#sink.detach();
     this.#browser.detach();
