@@ -36,13 +36,20 @@ describe.skipIf(noNodes())('replicas and processes', () => {
   });
 
   test('a second bridge of a cluster stands by and takes over when the first is killed: nothing lost, nothing doubled', async () => {
-    const { west, east, network } = await westToEast();
+    const { west, east, network } = await westToEast({}, { start: false });
     await Promise.all([west.declare('q'), east.declare('q')]);
+    await network.start('east');
+    await (await network.start('west', { args: ['--instance', 'first'] })).ready();
     const ports = network.ports.get('west')!;
     const args = ['--listen', '127.0.0.1:0', '--admin', `127.0.0.1:${ports.admin + 1}`, '--instance', 'second'];
     const second = await network.start('west', { as: 'second', args, adminPort: ports.admin + 1 });
     await second.ready();
     expect(await second.status()).toMatchObject({ role: 'standby', readiness: { ready: true } });
+    await awaitUntil(
+      'the standby names the master',
+      async () => /, first, is the master/.test((await second.status()).roleReason ?? ''),
+      within(20_000),
+    );
     const consumer = await east.consume('q');
     const published = west.publish('q', 10_000, {
       properties: (index) => ({ messageId: String(index), persistent: true }),

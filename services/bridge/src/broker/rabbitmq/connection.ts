@@ -4,6 +4,9 @@ import { nameOf, type RabbitBrokerConfig, type RabbitUri } from './config.ts';
 import { DataPath } from './data-path/data-path.ts';
 import { type Wire, wireOf } from './seam.ts';
 
+/** The client property by which other bridges beside the cluster know whose connection it is. */
+export const instanceProperty = 'instance';
+
 /** A channel closed; `error` when it was the broker's doing. */
 export type ChannelClosed = (error: unknown) => void;
 
@@ -70,7 +73,11 @@ export class Connection {
           noDelay: true,
           keepAlive: true,
           timeout: config.connectTimeoutMs ?? 5_000,
-          clientProperties: { connection_name: `tombolo ${config.cluster} ${role}`, product: 'tombolo' },
+          clientProperties: {
+            connection_name: `tombolo ${config.cluster} ${role}`,
+            product: 'tombolo',
+            [instanceProperty]: config.instance,
+          },
         },
       );
       const connection: Connection = new Connection(model, address, (error) => closed(connection, error));

@@ -79,6 +79,22 @@ export class Management {
     };
   }
 
+  /**
+   * A property that the client gave of itself whose connection owns an exclusive queue; undefined: that is not known, or not yet
+   * (owners are told with the statistics). Rejects with a Fault.
+   */
+  async ownersProperty(vhost: string, queue: string, property: string): Promise<string | undefined> {
+    const path = `/api/queues/${encodeURIComponent(vhost)}/${encodeURIComponent(queue)}`;
+    const found = (await this.#get(`${path}?columns=owner_pid_details`)) as
+      | { owner_pid_details?: { name?: unknown } }
+      | undefined;
+    const connection = found?.owner_pid_details?.name;
+    if (typeof connection !== 'string') return undefined;
+    const owner = await this.#get(`/api/connections/${encodeURIComponent(connection)}?columns=client_properties`);
+    const value = (owner as { client_properties?: Record<string, unknown> } | undefined)?.client_properties?.[property];
+    return typeof value === 'string' ? value : undefined;
+  }
+
   /** All exchanges of the virtual host but the default one. Rejects with a Fault. */
   async exchanges(vhost: string): Promise<ExchangeFact[]> {
     const list = await this.#get(

@@ -24,6 +24,7 @@ import {
 } from './connection-machine.ts';
 import { RabbitDemandWatch } from './demand-watch.ts';
 import { EventFeed } from './event-feed.ts';
+import { LockHolder } from './lock-holder.ts';
 import { Management } from './management.ts';
 import { Prober } from './probe.ts';
 import { RabbitSink } from './sink.ts';
@@ -31,6 +32,7 @@ import { RabbitSource } from './source.ts';
 import { RabbitTopicBuffers } from './topic-buffers.ts';
 
 interface Pair {
+  readonly vhost: string;
   readonly consuming: Connection;
   readonly publishing: Connection;
   /** Which of the two lock queues are ours. */
@@ -63,6 +65,7 @@ export class RabbitBroker implements Broker {
   readonly #management: Management | undefined;
   readonly #events: EventFeed | undefined;
   readonly #prober = new Prober();
+  readonly #holder: LockHolder;
   #state: ConnectionState = { is: 'stopped', epoch: 0 };
   #pair: Pair | undefined;
   #cancelWake: () => void = () => {};
@@ -78,6 +81,7 @@ export class RabbitBroker implements Broker {
     this.#surroundings = surroundings;
     if (config.management && config.management.uris.length > 0) this.#management = new Management(config.management);
     if (config.events) this.#events = new EventFeed(config, config.events.vhost, surroundings);
+    this.#holder = new LockHolder(this.#management, surroundings);
     const views = { management: this.#management, events: this.#events };
     this.#demand = new RabbitDemandWatch(views, surroundings, this.#prober, (queue) =>
       this.#source.ownConsumers(queue),
@@ -175,7 +179,7 @@ export class RabbitBroker implements Broker {
       this.#judge(consuming);
       if (this.#state.epoch !== epoch || this.#state.is !== 'dialing')
         throw new Fault('TOMBOLO_BROKER_LOST', 'superseded');
-      const pair: Pair = { consuming, publishing, held: 0 };
+      const pair: Pair = { vhost: uri.vhost, consuming, publishing, held: 0 };
       publishing.onBlocked((reason) => {
         if (this.#pair === pair) this.#blocked(reason);
       });
@@ -214,10 +218,12 @@ export class RabbitBroker implements Broker {
         if (this.#state.epoch !== epoch || this.#pair !== pair) return;
         if (codeOf(error) === replyCode.resourceLocked) {
           this.#surroundings.log.debug({ queue, words: brokersWords(error) }, 'the lock is held by another bridge');
+          const name = this.#holder.nameOf(queue, pair.vhost);
+          const who = name === undefined ? '' : `, ${name},`;
           this.#feed({
             was: 'refused',
             epoch,
-            reason: `another bridge beside this cluster is the master (it holds ${queue})`,
+            reason: `another bridge beside this cluster${who} is the master (it holds ${queue})`,
           });
         } else {
           this.#feed({ was: 'lost', epoch, fault: queueFault(error, 'Declaring', queue, connection.address) });
