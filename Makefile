@@ -1,5 +1,5 @@
 # Each target works as the only command on a fresh Debian machine with Node.js 20.19 or newer.
-.PHONY: setup build check test sim sim-cost demo clean
+.PHONY: setup build check test faults sim sim-cost demo clean
 .DEFAULT_GOAL := build
 
 setup: ## what is missing: Debian's RabbitMQ and Redis, node modules, the build
@@ -12,6 +12,10 @@ check: setup ## format, lint, the rules of who may import whom, types
 
 test: setup ## every test, real brokers included
 	@infra/tools/test.sh
+
+faults: ## what real faults lose, double and delay, as the table in services/bridge/README.md; ROWS='killed|paused': only these
+	@infra/tools/setup.sh libfaketime
+	@TOMBOLO_FAULTS='$(ROWS)' infra/tools/scratch.sh npx vitest run --project faults --disable-console-intercept
 
 sim: setup ## the simulation with many more seeds than in `make test`
 	TOMBOLO_SEEDS=$${TOMBOLO_SEEDS:-1000} npx vitest run --project parts \

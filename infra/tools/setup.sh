@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
+# setup.sh [PACKAGE]...
 # Installs what tests and demo need and this machine lacks, then builds. Where everything is there already it needs
-# neither root nor the network.
+# neither root nor the network. Arguments are further packages of Debian.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -31,6 +32,10 @@ check_node() {
 
 install_packages() {
   local -a missing=()
+  local package
+  for package in "$@"; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep --quiet '^installed' || missing+=("$package")
+  done
   [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
   command -v redis-server >/dev/null || missing+=(redis-server)
   ((${#missing[@]})) || return 0
@@ -79,6 +84,6 @@ install_modules() {
 
 take_turn
 check_node
-install_packages
+install_packages "$@"
 install_modules
 npm run --silent build

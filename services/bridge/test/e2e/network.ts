@@ -75,9 +75,9 @@ export class Site {
 
   static #count = 0;
 
-  /** @param index which of the nodes */
-  static async open(index: number): Promise<Site> {
-    const node = inject('nodes')[index]!;
+  /** @param where which of the nodes that all files share, or one of the test's own */
+  static async open(where: number | NodeAddress): Promise<Site> {
+    const node = typeof where === 'number' ? inject('nodes')[where]! : where;
     const site = new Site(node, `e2e-${process.pid}-${++Site.#count}`);
     await site.api('PUT', `/vhosts/${site.vhost}`);
     onTestFinished(() => site.#close());
@@ -220,11 +220,17 @@ export class BridgeProcess {
     });
   }
 
-  static async spawn(name: string, adminPort: number, log: string, args: readonly string[]): Promise<BridgeProcess> {
+  static async spawn(
+    name: string,
+    adminPort: number,
+    log: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): Promise<BridgeProcess> {
     const file = await open(log, 'a');
     const child = spawn(process.execPath, [command, ...args], {
       stdio: ['ignore', file.fd, file.fd],
-      env: { ...process.env, TOMBOLO_LOG_LEVEL: process.env['TOMBOLO_E2E_LEVEL'] ?? 'info' },
+      env: { ...process.env, TOMBOLO_LOG_LEVEL: process.env['TOMBOLO_E2E_LEVEL'] ?? 'info', ...env },
     });
     await file.close();
     return new BridgeProcess(name, `http://127.0.0.1:${adminPort}`, log, child);
@@ -242,6 +248,16 @@ export class BridgeProcess {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.exited;
+  }
+
+  /** SIGSTOP: connections stay, nothing is done. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  /** SIGCONT. */
+  wake(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** SIGTERM; resolves with the exit code. */
@@ -305,6 +321,7 @@ export class BridgeProcess {
 interface StatusAnswer {
   readonly role: string;
   readonly roleReason?: string;
+  readonly incarnation: number;
   readonly readiness: { readonly ready: boolean; readonly reasons: readonly string[] };
   readonly broker: {
     readonly up: boolean;
@@ -330,9 +347,17 @@ function sumOf(text: string, name: string, labels: Readonly<Record<string, strin
 
 type Json = Readonly<Record<string, unknown>>;
 
+export interface ClusterOptions {
+  readonly site: Site;
+  /** What differs in its sections of the file. */
+  readonly broker?: Json;
+  readonly bridge?: Json;
+  /** It has a second bridge, `<cluster>-standby`, which is started after the first. */
+  readonly standby?: boolean;
+}
+
 export interface NetworkOptions {
-  /** By cluster: where it is, and what differs in its sections of the file. */
-  readonly clusters: Readonly<Record<string, { readonly site: Site; readonly broker?: Json; readonly bridge?: Json }>>;
+  readonly clusters: Readonly<Record<string, ClusterOptions>>;
   readonly connectors: readonly Json[];
   /** Clusters whose link address, or broker, is reached through a proxy. */
   readonly proxied?: { readonly link?: readonly string[]; readonly broker?: readonly string[] };
@@ -362,13 +387,17 @@ export class Network {
     const network = new Network(directory, options.connectors);
     onTestFinished(() => network.#close());
     const names = Object.keys(options.clusters);
-    const free = await freePorts(names.length * 2);
-    for (const [index, [name, { site, broker, bridge }]] of Object.entries(options.clusters).entries()) {
-      const ports = { link: free[index * 2]!, admin: free[index * 2 + 1]! };
-      network.ports.set(name, ports);
-      let { link } = ports;
+    const free = await freePorts(names.length * 4);
+    for (const [name, { site, broker, bridge, standby }] of Object.entries(options.clusters)) {
+      const uris: string[] = [];
+      for (const as of standby ? [name, standbyOf(name)] : [name]) {
+        const [link, admin] = free.splice(0, 2) as [number, number];
+        network.ports.set(as, { link, admin });
+        const proxied = options.proxied?.link?.includes(name);
+        uris.push(`ws://127.0.0.1:${proxied ? await proxyTo(link, network.linkProxies, as) : link}`);
+      }
+      const ports = network.ports.get(name)!;
       let { amqpPort } = site.node;
-      if (options.proxied?.link?.includes(name)) link = await proxyTo(link, network.linkProxies, name);
       if (options.proxied?.broker?.includes(name)) amqpPort = await proxyTo(amqpPort, network.brokerProxies, name);
       network.topology.clusters[name] = {
         broker: {
@@ -381,7 +410,7 @@ export class Network {
         },
         bridge: {
           listen: `127.0.0.1:${ports.link}`,
-          uris: [`ws://127.0.0.1:${link}`],
+          uris,
           admin: `127.0.0.1:${ports.admin}`,
           secret,
           ...bridge,
@@ -392,6 +421,8 @@ export class Network {
     if (options.start !== false) {
       for (const name of names) await network.start(name);
       await Promise.all([...network.bridges.values()].map((bridge) => bridge.ready()));
+      const standbys = names.filter((name) => options.clusters[name]?.standby);
+      for (const name of standbys) await (await network.startStandby(name)).ready();
       for (const { from, to } of options.connectors) await network.linked(String(from), String(to));
     }
     return network;
@@ -412,15 +443,29 @@ export class Network {
   /** Starts the bridge of a cluster, anew when it has gone. */
   async start(
     cluster: string,
-    options: { as?: string; file?: string; args?: readonly string[]; adminPort?: number } = {},
+    options: {
+      as?: string;
+      file?: string;
+      args?: readonly string[];
+      adminPort?: number;
+      env?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<BridgeProcess> {
-    const { as = cluster, file = this.file, args = [], adminPort = this.ports.get(cluster)!.admin } = options;
+    const { as = cluster, file = this.file, args = [], adminPort = this.ports.get(cluster)!.admin, env = {} } = options;
     const log = join(this.#directory, `${as}.log`);
     const all = ['run', '--config', file, '--cluster', cluster, ...args];
-    const bridge = await BridgeProcess.spawn(as, adminPort, log, all);
+    const bridge = await BridgeProcess.spawn(as, adminPort, log, all, env);
     this.#spawned.push(bridge);
     this.bridges.set(as, bridge);
     return bridge;
+  }
+
+  /** Starts the second bridge of a cluster that was made with one, anew when it has gone. */
+  async startStandby(cluster: string): Promise<BridgeProcess> {
+    const as = standbyOf(cluster);
+    const { link, admin } = this.ports.get(as)!;
+    const args = ['--listen', `127.0.0.1:${link}`, '--admin', `127.0.0.1:${admin}`, '--instance', as];
+    return this.start(cluster, { as, args, adminPort: admin });
   }
 
   bridge(name: string): BridgeProcess {
@@ -458,6 +503,10 @@ export class Network {
   }
 }
 
+function standbyOf(cluster: string): string {
+  return `${cluster}-standby`;
+}
+
 async function proxyTo(port: number, proxies: Map<string, FlakyProxy>, name: string): Promise<number> {
   const proxy = await FlakyProxy.to(port);
   proxies.set(name, proxy);
@@ -467,9 +516,13 @@ async function proxyTo(port: number, proxies: Map<string, FlakyProxy>, name: str
 /** Two sites with a connector from west to east. */
 export async function westToEast(
   connector: Json = {},
-  options: Partial<Omit<NetworkOptions, 'clusters' | 'connectors'>> & { west?: Json; east?: Json } = {},
+  options: Partial<Omit<NetworkOptions, 'clusters' | 'connectors'>> & {
+    west?: Partial<ClusterOptions>;
+    east?: Partial<ClusterOptions>;
+    nodes?: readonly [NodeAddress, NodeAddress];
+  } = {},
 ): Promise<{ west: Site; east: Site; network: Network }> {
-  const [west, east] = await Promise.all([Site.open(0), Site.open(1)]);
+  const [west, east] = await Promise.all([Site.open(options.nodes?.[0] ?? 0), Site.open(options.nodes?.[1] ?? 1)]);
   const network = await Network.open({
     clusters: { west: { site: west, ...options.west }, east: { site: east, ...options.east } },
     connectors: [{ name: 'west-east', from: 'west', to: 'east', ...connector }],
