@@ -11,6 +11,7 @@ import type { Links, LinksOptions } from './link/links.ts';
 import { Mastership } from './mastership.ts';
 import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
+import type { ParkedMessages } from './stream/parked-messages.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
 
 /** What a bridge does with its links. */
@@ -160,6 +161,10 @@ export class Bridge implements HostedBridge {
     dryRun: boolean,
   ): Promise<readonly { readonly queue: string; readonly messages: number }[]> {
     return (await this.#mastership?.topicSource.cleanup(peer, dryRun)) ?? [];
+  }
+
+  get deadLetters(): ParkedMessages | undefined {
+    return this.#mastership?.parkedMessages;
   }
 
   // ---- the broker ----------------------------------------------------------------------------------------------------------
@@ -323,6 +328,7 @@ export class Bridge implements HostedBridge {
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       topicBuffers: mastership ? mastership.topicSource.views() : [],
+      deadLetters: mastership?.deadLetters.view(),
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };

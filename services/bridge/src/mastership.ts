@@ -10,6 +10,7 @@ import type { Agreement } from './routing/agreement.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
 import { queueLanding } from './stream/landing.ts';
+import { ParkedMessages } from './stream/parked-messages.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
 import { SourceHalf } from './stream/source-half.ts';
 import type { SeenExchanges } from './topic/seen-exchanges.ts';
@@ -39,6 +40,8 @@ export class Mastership {
   readonly replies: Replies;
   readonly topicSink: TopicSink;
   readonly topicSource: TopicSource;
+  readonly deadLetters: DeadLetters;
+  readonly parkedMessages: ParkedMessages;
   readonly #exchanges: SeenExchanges;
 
   constructor(options: MastershipOptions) {
@@ -110,11 +113,13 @@ export class Mastership {
       landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
       admission: replies,
     });
+    const deadLetters = new DeadLetters({
+      ...{ broker, settings: settings.deadLetters, metrics, log, clock, wallClock, incarnation },
+      restored: (properties) => origin.restored(properties),
+    });
     const source: SourceHalf = new SourceHalf({
       ...half,
-      deadLetters: new DeadLetters(broker, settings.deadLetters, metrics, log, (properties) =>
-        origin.restored(properties),
-      ),
+      deadLetters,
       ended: (peer, destination) => {
         if (destination.kind === 'reply') replies.ended(destination.name);
         else topicSource.ended(peer, destination);
@@ -140,6 +145,8 @@ export class Mastership {
     this.replies = replies;
     this.topicSink = topicSink;
     this.topicSource = topicSource;
+    this.deadLetters = deadLetters;
+    this.parkedMessages = new ParkedMessages(broker, deadLetters, log);
     this.#exchanges = exchanges;
     exchanges.watchedBy({
       exchangeChanged: (exchange, now) => {
@@ -169,6 +176,7 @@ export class Mastership {
     this.topicSource.close();
     this.topicSink.close();
     this.source.close();
+    this.deadLetters.close();
     this.sink.close();
     this.router.close();
   }

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
 import { cleanupCommand } from './cleanup.ts';
+import { deadLettersCommand } from './dead-letters.ts';
 import { pauseCommands } from './pause.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
+import { Unreachable } from './snapshot.ts';
 import { statusCommand } from './status.ts';
 import { traceCommand } from './trace.ts';
 import { validateCommand } from './validate.ts';
@@ -30,6 +32,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     traceCommand,
     pauseCommands,
     cleanupCommand,
+    deadLettersCommand,
   ];
   for (const add of commands) add(program);
   try {
@@ -39,7 +42,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       process.exitCode = thrown.exitCode === 0 ? 0 : 2;
     } else {
       process.stderr.write(`tombolo: ${messageOf(thrown)}\n`);
-      process.exitCode = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE' ? 2 : 1;
+      const isUsage = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE';
+      process.exitCode = isUsage ? 2 : thrown instanceof Unreachable ? 3 : 1;
     }
   }
 }

@@ -66,6 +66,8 @@ class FakeBridge implements HostedBridge {
     return { destination, items: [], conclusion: '' };
   }
 
+  readonly deadLetters = undefined;
+
   async cleanup() {
     return [];
   }
