@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import type { Command } from 'commander';
-import { Unreachable } from './snapshot.ts';
 
 /** Where an operation is sent, and what opens the door. */
 export interface OperationOptions {
   readonly url: string;
   readonly tokenFile?: string;
 }
+
+const timeoutMs = 60_000;
 
 /** The options that every operation takes. */
 export function withOperationOptions(command: Command): Command {
@@ -18,21 +19,16 @@ export function withOperationOptions(command: Command): Command {
 
 /**
  * Asks a bridge to do something.
- * @throws Error with what the bridge said when it refuses (a standby names its master); Unreachable when nobody answered
+ * @throws Fault with what the bridge said when it refuses (a standby names its master), or that nobody answered
  */
-export async function operate<T>(
-  path: string,
-  { url, tokenFile }: OperationOptions,
-  body?: object,
-  { method = 'POST', timeoutMs = 60_000 }: { readonly method?: 'GET' | 'POST'; readonly timeoutMs?: number } = {},
-): Promise<T> {
+export async function operate<T>(path: string, { url, tokenFile }: OperationOptions, body?: object): Promise<T> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Fault('TOMBOLO_USAGE', `"${url}" is no URL of a bridge; expected something like http://127.0.0.1:7461.`);
   }
   let response: Response;
   try {
     response = await fetch(new URL(path, url), {
-      method,
+      method: 'POST',
       signal: AbortSignal.timeout(timeoutMs),
       headers: {
         ...(body && { 'content-type': 'application/json' }),
@@ -44,7 +40,7 @@ export async function operate<T>(
     if (thrown instanceof Fault) throw thrown;
     const { cause } = thrown as { cause?: { message?: string } };
     const why = cause?.message ?? messageOf(thrown);
-    throw new Unreachable(`No bridge answers at ${url}: ${why}. Is it running, and is this its bridge.admin?`);
+    throw new Error(`No bridge answers at ${url}: ${why}. Is it running, and is this its bridge.admin?`);
   }
   const answer = (await response.json().catch(() => ({}))) as T & { readonly message?: string };
   if (response.ok) return answer;

@@ -2,11 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
 import { cleanupCommand } from './cleanup.ts';
-import { deadLettersCommand } from './dead-letters.ts';
 import { pauseCommands } from './pause.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
-import { Unreachable } from './snapshot.ts';
 import { statusCommand } from './status.ts';
 import { traceCommand } from './trace.ts';
 import { validateCommand } from './validate.ts';
@@ -32,7 +30,6 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     traceCommand,
     pauseCommands,
     cleanupCommand,
-    deadLettersCommand,
   ];
   for (const add of commands) add(program);
   try {
@@ -42,8 +39,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       process.exitCode = thrown.exitCode === 0 ? 0 : 2;
     } else {
       process.stderr.write(`tombolo: ${messageOf(thrown)}\n`);
-      const isUsage = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE';
-      process.exitCode = isUsage ? 2 : thrown instanceof Unreachable ? 3 : 1;
+      process.exitCode = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE' ? 2 : 1;
     }
   }
 }

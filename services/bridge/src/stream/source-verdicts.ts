@@ -39,16 +39,13 @@ export class SourceVerdicts<Owner> {
   }
 
   reject(sequence: number, reason: string): void {
-    const entry = this.#flight.reject(sequence, reason);
+    const entry = this.#flight.reject(sequence);
     if (!entry) return;
     this.counts.rejected++;
-    this.#out.add({ do: 'count', what: 'rejected', n: 1, reason });
-    this.#park(entry);
-  }
-
-  /** What could not be parked is tried again when its time has come; the sink is not asked once more. */
-  parkAgain(now: number): void {
-    for (const entry of this.#flight.parkable(now)) this.#park(entry);
+    this.#out.add(
+      { do: 'count', what: 'rejected', n: 1, reason },
+      { do: 'park', sequence, message: entry.taken, reason },
+    );
   }
 
   /** The dead-letter queue has it. */
@@ -93,10 +90,6 @@ export class SourceVerdicts<Owner> {
     if (tokens.length === 0) return;
     this.#out.add({ do: 'acknowledge', tokens });
     this.#removal.acknowledged(tokens, now);
-  }
-
-  #park({ sequence, taken, reason = '', sent }: Entry): void {
-    this.#out.add({ do: 'park', sequence, message: taken, reason, attempts: sent });
   }
 
   #withhold(entries: readonly Entry[], now: number): void {

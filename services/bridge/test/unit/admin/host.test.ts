@@ -66,8 +66,6 @@ class FakeBridge implements HostedBridge {
     return { destination, items: [], conclusion: '' };
   }
 
-  readonly deadLetters = undefined;
-
   async cleanup() {
     return [];
   }
