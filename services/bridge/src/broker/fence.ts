@@ -24,6 +24,7 @@ export function fenced(broker: Broker, mayWrite: () => boolean): Broker {
     browser: fencedBrowser(broker.browser, mayWrite),
     demand: broker.demand,
     bindings: broker.bindings,
+    inventory: broker.inventory,
     start: () => broker.start(),
     claim: (wanted) => broker.claim(wanted),
     stop: () => broker.stop(),

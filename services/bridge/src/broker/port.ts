@@ -13,6 +13,7 @@ export interface Broker {
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
   readonly browser: QueueBrowser;
+  readonly inventory: Inventory;
   /** Begins to connect and never gives up (capped, jittered back-off over all URIs) until `stop`. Idempotent. */
   start(): void;
   /**
@@ -348,4 +349,29 @@ export interface TopicBuffers {
   delete(buffer: string, options?: { readonly ifEmpty?: boolean }): Promise<'deleted' | 'not-empty' | 'absent'>;
   /** The exchange's properties as far as they can be seen; undefined: there is none. */
   exchange(exchange: string): Promise<Partial<ExchangeProperties> | undefined>;
+}
+
+// ---- what the broker holds --------------------------------------------------------------------------------------------
+
+/** A queue, and how many messages are in it. */
+export interface Holding {
+  readonly queue: string;
+  readonly properties: QueueProperties;
+  readonly ready: number;
+  /** Handed out and not acknowledged, by whomever; undefined where the broker does not tell. */
+  readonly unacknowledged: number | undefined;
+}
+
+export interface Holdings {
+  readonly queues: readonly Holding[];
+  /** Undefined: these are all queues of the virtual host. Otherwise why only those that were named could be looked at. */
+  readonly incomplete: string | undefined;
+  /** How old the numbers may be, in milliseconds; those of ready messages are as of now, unless a queue cannot be looked at. */
+  readonly readyAgeMs: number;
+  readonly unacknowledgedAgeMs: number;
+}
+
+export interface Inventory {
+  /** Counts what every queue holds, at the least those `names` that exist. Needs no mastership. Rejects with a Fault. */
+  take(names: readonly string[]): Promise<Holdings>;
 }

@@ -54,8 +54,8 @@ function publishing(broker: Broker, treat: (count: number) => 'store' | 'pretend
 }
 
 function over(broker: Broker, parts: Partial<Pick<Broker, 'source' | 'sink' | 'demand'>>): Broker {
-  const { source, sink, demand, bindings, buffers, browser } = broker;
-  const roles = { source, sink, demand, bindings, buffers, browser, ...parts };
+  const { source, sink, demand, bindings, buffers, browser, inventory } = broker;
+  const roles = { source, sink, demand, bindings, buffers, browser, inventory, ...parts };
   return {
     ...roles,
     start: () => broker.start(),

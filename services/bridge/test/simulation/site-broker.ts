@@ -6,6 +6,7 @@ import type {
   Broker,
   BrokerListener,
   DemandWatch,
+  Inventory,
   QueueBrowser,
   Sink,
   Source,
@@ -24,6 +25,7 @@ export class SiteBroker implements Broker {
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
   readonly browser: QueueBrowser;
+  readonly inventory: Inventory;
   readonly #memory: MemoryBroker;
   readonly #clock: ProcessClock;
   readonly #latency: () => number;
@@ -50,6 +52,7 @@ export class SiteBroker implements Broker {
     this.bindings = this.#memory.bindings;
     this.buffers = this.#memory.buffers;
     this.browser = this.#memory.browser;
+    this.inventory = this.#memory.inventory;
     this.sink = {
       publisher: (destination, handler, options) => sink.publisher(destination, handler, options),
       unpublishable: (message) => sink.unpublishable(message),

@@ -5,6 +5,7 @@ import type {
   Broker,
   BrokerListener,
   DemandWatch,
+  Inventory,
   QueueBrowser,
   Sink,
   Source,
@@ -14,6 +15,7 @@ import { MemoryBindings } from './memory-bindings.ts';
 import { MemoryBrowser } from './memory-browser.ts';
 import { MemoryBuffers } from './memory-buffers.ts';
 import { MemoryDemand } from './memory-demand.ts';
+import { MemoryInventory } from './memory-inventory.ts';
 import type { MemoryServer, ServerSession } from './memory-server.ts';
 import { MemoryPipes } from './memory-session.ts';
 import { MemorySink } from './memory-sink.ts';
@@ -42,6 +44,7 @@ export class MemoryBroker implements Broker {
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
   readonly browser: QueueBrowser;
+  readonly inventory: Inventory;
   readonly #server: MemoryServer;
   readonly #clock: Clock;
   readonly #listener: BrokerListener;
@@ -54,6 +57,7 @@ export class MemoryBroker implements Broker {
   readonly #bindings = new MemoryBindings();
   readonly #buffers = new MemoryBuffers();
   readonly #browser = new MemoryBrowser();
+  readonly #inventory = new MemoryInventory();
   #epoch = 0;
   #running = false;
   #attempt = 0;
@@ -77,6 +81,7 @@ export class MemoryBroker implements Broker {
     this.bindings = this.#bindings;
     this.buffers = this.#buffers;
     this.browser = this.#browser;
+    this.inventory = this.#inventory;
   }
 
   start(): void {
@@ -140,6 +145,7 @@ export class MemoryBroker implements Broker {
       this.#demand.attach(connection);
       this.#bindings.attach(connection);
       this.#buffers.attach(connection);
+      this.#inventory.attach(connection);
       this.#source.attachReader(connection);
       this.#sink.attachReader(connection);
       this.#claim(epoch);
@@ -190,6 +196,7 @@ export class MemoryBroker implements Broker {
     this.#demand.detach();
     this.#bindings.detach();
     this.#buffers.detach();
+    this.#inventory.detach();
   }
 
   #wake(ms: number, epoch: number, callback: () => void): void {

@@ -1,6 +1,6 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Agent, request } from 'undici';
-import type { BufferBinding, ExchangeProperties } from '../port.ts';
+import type { BufferBinding, ExchangeProperties, Holding } from '../port.ts';
 import { argumentsFromJson } from './binding-arguments.ts';
 import type { BindingFact, ExchangeFact } from './binding-table.ts';
 import type { ManagementConfig } from './config.ts';
@@ -39,6 +39,22 @@ export class Management {
       });
     }
     return facts;
+  }
+
+  /** What all queues of the virtual host hold, as of two statistics intervals ago at worst. Rejects with a Fault. */
+  async holdings(vhost: string): Promise<Holding[]> {
+    const columns = `${queueColumns},messages_unacknowledged`;
+    const list = await this.#get(`/api/queues/${encodeURIComponent(vhost)}?columns=${columns}`);
+    return listOf(list).flatMap((each) => {
+      const { name, messages_ready: ready, messages_unacknowledged: unacknowledged } = each;
+      if (typeof name !== 'string') return [];
+      return {
+        queue: name,
+        properties: queueProperties(each as QueueDescription),
+        ready: typeof ready === 'number' ? ready : 0,
+        unacknowledged: typeof unacknowledged === 'number' ? unacknowledged : undefined,
+      };
+    });
   }
 
   /** All consumers of the virtual host. Needs the tag `monitoring`, or only the user's own are seen. Rejects with a Fault. */

@@ -5,6 +5,7 @@ import type {
   BrokerListener,
   BrokerState,
   DemandWatch,
+  Inventory,
   QueueBrowser,
   Sink,
   Source,
@@ -24,6 +25,7 @@ import {
 } from './connection-machine.ts';
 import { RabbitDemandWatch } from './demand-watch.ts';
 import { EventFeed } from './event-feed.ts';
+import { RabbitInventory } from './inventory.ts';
 import { LockHolder } from './lock-holder.ts';
 import { Management } from './management.ts';
 import { Prober } from './probe.ts';
@@ -53,6 +55,7 @@ export class RabbitBroker implements Broker {
   readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
   readonly browser: QueueBrowser;
+  readonly inventory: Inventory;
   readonly #config: RabbitBrokerConfig;
   readonly #listener: BrokerListener;
   readonly #surroundings: Surroundings;
@@ -62,6 +65,7 @@ export class RabbitBroker implements Broker {
   readonly #bindings: RabbitBindingWatch;
   readonly #buffers: RabbitTopicBuffers;
   readonly #browser: RabbitBrowser;
+  readonly #inventory: RabbitInventory;
   readonly #management: Management | undefined;
   readonly #events: EventFeed | undefined;
   readonly #prober = new Prober();
@@ -89,6 +93,7 @@ export class RabbitBroker implements Broker {
     this.#bindings = new RabbitBindingWatch(views, surroundings);
     this.#buffers = new RabbitTopicBuffers(this.#management);
     this.#browser = new RabbitBrowser(this.#management);
+    this.#inventory = new RabbitInventory(this.#management, this.#prober);
     this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.factsOf(queue));
     this.#sink = new RabbitSink(surroundings, this.#prober);
     this.source = this.#source;
@@ -97,6 +102,7 @@ export class RabbitBroker implements Broker {
     this.bindings = this.#bindings;
     this.buffers = this.#buffers;
     this.browser = this.#browser;
+    this.inventory = this.#inventory;
   }
 
   start(): void {
@@ -257,6 +263,7 @@ export class RabbitBroker implements Broker {
     this.#prober.attach(this.#pair.consuming);
     const uri = this.#config.uris[index] as RabbitUri;
     this.#buffers.attach(this.#pair.consuming, uri.vhost);
+    this.#inventory.attach(uri.vhost);
     this.#demand.attach(uri);
     this.#bindings.attach(uri);
     this.#events?.start(uri);
