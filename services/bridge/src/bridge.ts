@@ -1,9 +1,15 @@
+import { Fault } from '@tombolo/kernel/fault';
 import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
-import type { BridgeView, BrokerView, ConnectorView } from './admin/view.ts';
+import type { DrainCheck } from './admin/drain-check.ts';
+import type { DrainScope } from './admin/operations.ts';
+import type { BridgeView, BrokerView, ConnectorView, GivenBack, LeftOver } from './admin/view.ts';
 import { fenced } from './broker/fence.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import { Candidacy } from './candidacy.ts';
+import { ClusterDrain, drainMarker } from './drain/cluster-drain.ts';
+import { Drains } from './drain/drains.ts';
+import { leavings } from './drain/leavings.ts';
 import type { Election } from './election/election.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
@@ -11,7 +17,6 @@ import type { Links, LinksOptions } from './link/links.ts';
 import { Mastership } from './mastership.ts';
 import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
-import type { RecordStore } from './stream/record-store.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
 
 /** What a bridge does with its links. */
@@ -31,8 +36,6 @@ export interface BridgeOptions extends BridgeParts {
   /** See Candidacy. */
   readonly graceMs: number;
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
-  /** Where the record of what is in doubt outlives the process; absent: nowhere. */
-  readonly createRecordStore?: () => RecordStore;
   /** How long addresses of replies are valid and their queues are kept; for tests. */
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
@@ -61,7 +64,8 @@ export class Bridge implements HostedBridge {
   readonly #demands = new Map<string, QueueDemand>();
   readonly #queues = new Map<string, QueueProperties>();
   readonly #exchanges = new SeenExchanges();
-  #visible = false;
+  readonly #clusterDrain: ClusterDrain;
+  readonly #drains: Drains;
   #linked = new Set<string>();
   readonly #refusals = new Map<string, number>();
   #stopping: Promise<void> | undefined;
@@ -86,12 +90,24 @@ export class Bridge implements HostedBridge {
       begin: (incarnation) => this.#begin(incarnation),
       end: (reason, orderly) => this.#end(reason, orderly),
     });
+    this.#clusterDrain = new ClusterDrain({
+      broker: this.#broker,
+      log: options.log,
+      drainTimeoutMs: topology.clusters[cluster]!.bridge.drainTimeoutMs,
+      now: () => clock.now(),
+    });
+    this.#drains = new Drains({
+      ...{ cluster, clusterDrain: this.#clusterDrain, candidacy: this.#candidacy },
+      mastership: () => this.#mastership,
+      deadline: () => this.#drainDeadline(),
+    });
     this.#links = options.createLinks(
       {
         incarnation: () => this.#candidacy.incarnation,
         seenIncarnation: () => 0, // the links remember whom they met, which is all that this process knows
         onPeerSawIncarnation: (_peer, incarnation) => this.#candidacy.peersSaw(incarnation),
-        accepting: () => (this.#mastership && this.#candidacy.reigns ? 'master' : 'standby'),
+        // A bridge that stops is linked until it has settled what is under way.
+        accepting: () => (this.#mastership && (this.#candidacy.reigns || this.#stopping) ? 'master' : 'standby'),
         listener: {
           up: (peer) => this.#linkUp(peer),
           down: (peer) => this.#linkDown(peer),
@@ -109,18 +125,19 @@ export class Bridge implements HostedBridge {
     await this.#links.start();
     this.#broker.demand.watch(
       {
-        matches: (queue) => this.#agreement.concerns(queue) || isReplyName(queue),
-        exact: this.#agreement.exactQueues(),
+        matches: (queue) => this.#agreement.concerns(queue) || isReplyName(queue) || queue === drainMarker,
+        exact: [...this.#agreement.exactQueues(), drainMarker],
       },
       {
         changed: (demand) => {
-          if (isReplyName(demand.queue)) return;
+          if (isReplyName(demand.queue) || demand.queue === drainMarker) return;
           if (demand.consumers === 0) this.#demands.delete(demand.queue);
           else this.#demands.set(demand.queue, demand);
           this.#mastership?.sink.demand(demand);
           this.#mastership?.source.localConsumers(demand.queue, demand.consumers);
         },
         deleted: (queue) => {
+          if (queue === drainMarker) return this.#clusterDrain.seen(false);
           this.#demands.delete(queue);
           this.#queues.delete(queue);
           this.#mastership?.sink.queueDeleted(queue);
@@ -128,13 +145,11 @@ export class Bridge implements HostedBridge {
           if (isReplyName(queue)) this.#mastership?.replies.gone(queue);
         },
         created: (queue, properties) => {
+          if (queue === drainMarker) return this.#clusterDrain.seen(true);
           this.#queues.set(queue, properties);
           this.#mastership?.queueFound(queue, properties);
         },
-        visible: (visible) => {
-          this.#visible = visible;
-          this.#mastership?.sink.visible(visible);
-        },
+        visible: (visible) => this.#clusterDrain.visible(visible),
       },
     );
     this.#broker.bindings.watch((exchange) => this.#agreement.concernsExchange(exchange), this.#exchanges);
@@ -163,6 +178,39 @@ export class Bridge implements HostedBridge {
     dryRun: boolean,
   ): Promise<readonly { readonly queue: string; readonly messages: number }[]> {
     return (await this.#mastership?.topicSource.cleanup(peer, dryRun)) ?? [];
+  }
+
+  // ---- drain ---------------------------------------------------------------------------------------------------------------
+
+  drain(scope: DrainScope): Promise<readonly LeftOver[]> {
+    return this.#drains.drain(scope);
+  }
+
+  undrain(scope: DrainScope): Promise<void> {
+    return this.#drains.undrain(scope);
+  }
+
+  async checkDrain(): Promise<DrainCheck> {
+    const { clock, cluster, topology } = this.#options;
+    const mastership = this.#mastership;
+    if (!mastership) throw new Fault('TOMBOLO_NOT_MASTER', 'This bridge is not the master any more.');
+    return leavings({
+      ...{ cluster, clock, broker: this.#broker, agreement: this.#agreement },
+      ...{ router: mastership.router, sink: mastership.sink },
+      deadLetters: topology.clusters[cluster]!.bridge.deadLetters.queue,
+      draining: () => this.#clusterDrain.on,
+      view: () => this.view(),
+    });
+  }
+
+  release(peer: string, dryRun: boolean): readonly GivenBack[] | 'reachable' {
+    if (this.#mastership?.router.hop(peer) !== undefined) return 'reachable';
+    return this.#mastership?.source.giveBack(peer, dryRun) ?? [];
+  }
+
+  #drainDeadline(): number {
+    const { clock, cluster, topology } = this.#options;
+    return clock.now() + topology.clusters[cluster]!.bridge.drainTimeoutMs;
   }
 
   // ---- the broker ----------------------------------------------------------------------------------------------------------
@@ -210,7 +258,7 @@ export class Bridge implements HostedBridge {
       sink.demand(demand);
       source.localConsumers(demand.queue, demand.consumers);
     }
-    sink.visible(this.#visible);
+    this.#clusterDrain.serve(this.#mastership);
     this.#options.log.debug({ incarnation }, 'master');
     this.#links.roleChanged();
     this.#tellBroker(this.#mastership);
@@ -225,6 +273,7 @@ export class Bridge implements HostedBridge {
     // A stop that came meanwhile sees to it.
     if (this.#mastership !== mastership) return;
     this.#mastership = undefined;
+    this.#clusterDrain.serve(undefined);
     mastership.close();
     this.#linked.clear();
     this.#links.roleChanged();
@@ -287,18 +336,19 @@ export class Bridge implements HostedBridge {
   // ---- stop --------------------------------------------------------------------------------------------------------------------
 
   async #stop(): Promise<void> {
-    const { clock, cluster, topology } = this.#options;
-    const deadline = clock.now() + topology.clusters[cluster]!.bridge.drainTimeoutMs;
+    const deadline = this.#drainDeadline();
     this.#candidacy.stop();
     const mastership = this.#mastership;
     if (mastership) {
-      await mastership.drain(deadline);
+      const left = await mastership.drain(deadline);
+      if (left.length > 0) this.#options.log.warn({ left }, 'given back: not settled in time');
       mastership.close();
     }
     this.#mastership = undefined;
+    this.#clusterDrain.serve(undefined);
     this.#cancelDigest();
-    await this.#links.stop('goodbye');
-    await this.#broker.stop();
+    // Nothing is written any more: the lock is free for a successor while peers still hear of it.
+    await Promise.all([this.#links.stop('goodbye'), this.#broker.stop()]);
     await this.#candidacy.leave();
   }
 
@@ -319,7 +369,8 @@ export class Bridge implements HostedBridge {
       role: works ? 'master' : 'standby',
       roleReason: works ? undefined : this.#standbyReason(),
       election: { type, holder, leaseRemainingMs: election.remainingMs(clock.now()) },
-      draining: this.#stopping !== undefined,
+      draining: this.#stopping !== undefined || this.#drains.draining,
+      drains: this.#drains.views(),
       incarnation,
       broker: this.#brokerView(),
       links: this.#links.views(),
@@ -327,11 +378,7 @@ export class Bridge implements HostedBridge {
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       topicBuffers: mastership ? mastership.topicSource.views() : [],
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
-      notes: [
-        ...topology.warnings.map(({ message }) => message),
-        ...this.#limitations,
-        ...(mastership?.troubles ?? []),
-      ],
+      notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
     };
   }
 

@@ -41,6 +41,8 @@ export class Candidacy {
   #stopped = false;
   #cancelGrace: () => void = () => {};
   #inGrace = false;
+  #there = false;
+  #stands = true;
 
   constructor(options: CandidacyOptions) {
     this.#options = options;
@@ -78,6 +80,17 @@ export class Candidacy {
     this.#graceOver();
   }
 
+  /**
+   * Stands for election no more, or again. A master that does not gives the mastership up, in good order; resolves when it has.
+   * @param reason why not, for status
+   */
+  async stand(stands: boolean, reason?: string): Promise<void> {
+    this.#stands = stands;
+    if (!stands) this.#options.election.eligible(false, reason);
+    else if (this.#there) this.#options.election.eligible(true);
+    await this.#ending;
+  }
+
   /** Gives the election up, once the lock is free. */
   async leave(): Promise<void> {
     await this.#options.election.stop();
@@ -85,11 +98,12 @@ export class Candidacy {
 
   brokerChanged(state: BrokerState): void {
     this.#locked = state.is === 'master';
+    this.#there = state.is === 'master' || state.is === 'standby';
     if (this.#stopped) return;
-    if (state.is === 'down' || state.is === 'connecting') return this.#away();
+    if (!this.#there) return this.#away();
     this.#graceOver();
     if (state.is === 'standby' && this.#reigns) this.#end(`another bridge is master: ${state.reason}`);
-    this.#options.election.eligible(true);
+    if (this.#stands) this.#options.election.eligible(true);
     this.#consider();
   }
 

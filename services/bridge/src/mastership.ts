@@ -1,20 +1,16 @@
 import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
-import type { BridgeView } from './admin/view.ts';
+import type { BridgeView, LeftOver } from './admin/view.ts';
 import type { Broker } from './broker/port.ts';
 import type { BridgeParts } from './host.ts';
 import { Replies } from './reply/replies.ts';
 import { ReplyLanding } from './reply/reply-landing.ts';
 import { isReplyName, type ReplyOrigin } from './reply/reply-origin.ts';
 import type { Agreement } from './routing/agreement.ts';
-import { shownName } from './routing/destination-key.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
 import { queueLanding } from './stream/landing.ts';
-import type { RecordStore } from './stream/record-store.ts';
-import { Recorder } from './stream/recorder.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
-import { SinkRecords } from './stream/sink-records.ts';
 import { SourceHalf } from './stream/source-half.ts';
 import type { SeenExchanges } from './topic/seen-exchanges.ts';
 import { TopicSink } from './topic/topic-sink.ts';
@@ -30,8 +26,6 @@ export interface MastershipOptions extends BridgeParts {
   readonly replyOrigin: ReplyOrigin;
   readonly wallClock: () => number;
   readonly view: () => BridgeView;
-  /** Where the record of what is in doubt outlives the process; absent: nowhere. */
-  readonly createRecordStore?: () => RecordStore;
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
 
@@ -46,7 +40,6 @@ export class Mastership {
   readonly topicSink: TopicSink;
   readonly topicSource: TopicSource;
   readonly #exchanges: SeenExchanges;
-  readonly #recorder: Recorder | undefined;
 
   constructor(options: MastershipOptions) {
     const { agreement, broker, clock, cluster, exchanges, incarnation, links, log, metrics } = options;
@@ -112,12 +105,10 @@ export class Mastership {
       release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
     });
     const landings = { queue: queueLanding, topic: topicSink, reply: new ReplyLanding(origin, metrics, wallClock) };
-    const recorder = recorderOf(options);
     const sink = new SinkHalf({
       ...half,
       landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
       admission: replies,
-      records: recorder && new SinkRecords(recorder, clock, wallClock),
     });
     const source: SourceHalf = new SourceHalf({
       ...half,
@@ -150,7 +141,6 @@ export class Mastership {
     this.topicSink = topicSink;
     this.topicSource = topicSource;
     this.#exchanges = exchanges;
-    this.#recorder = recorder;
     exchanges.watchedBy({
       exchangeChanged: (exchange, now) => {
         topicSink.exchangeChanged(exchange, now);
@@ -160,21 +150,16 @@ export class Mastership {
     });
   }
 
-  /** What an operator should know, as sentences. */
-  get troubles(): readonly string[] {
-    const trouble = this.#recorder?.trouble;
-    return trouble === undefined ? [] : [trouble];
-  }
-
   /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */
   queueFound(queue: string, properties: QueueProperties): void {
     if (isReplyName(queue)) this.replies.found(queue);
     else this.source.queueCreated(queue, properties);
   }
 
-  /** Takes nothing more and settles what is under way, until the deadline (monotonic ms). */
-  async drain(deadline: number): Promise<void> {
-    await Promise.all([this.sink.drain(deadline), this.source.drain(deadline)]);
+  /** Takes nothing more and settles what is under way, until the deadline (monotonic ms). Resolves with what was not settled by then. */
+  async drain(deadline: number): Promise<readonly LeftOver[]> {
+    const left = await Promise.all([this.sink.drain(deadline), this.source.drain(deadline)]);
+    return left.flat();
   }
 
   /** Lets go of everything, in the order in which it leans on each other. */
@@ -188,17 +173,6 @@ export class Mastership {
     this.sink.close();
     this.router.close();
   }
-}
-
-/** Who writes down what is in doubt, if the cluster's section says where. */
-function recorderOf({ createRecordStore, clock, wallClock, log, metrics }: MastershipOptions): Recorder | undefined {
-  if (!createRecordStore) return undefined;
-  return new Recorder({
-    ...{ store: createRecordStore(), clock, wallClock, log },
-    changed: (up) => metrics.deduplicationUp(up),
-    unrecorded: ({ destination }, connector, messages) =>
-      metrics.possibleDuplicates(connector, shownName(destination), 'unrecorded', messages),
-  });
 }
 
 const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: true };

@@ -9,6 +9,8 @@ export interface OperationOptions {
 }
 
 const timeoutMs = 60_000;
+/** A drain takes as long as `drainTimeout` allows it, and a look at what is left waits for the broker's statistics. */
+export const patientMs = 600_000;
 
 /** The options that every operation takes. */
 export function withOperationOptions(command: Command): Command {
@@ -21,15 +23,30 @@ export function withOperationOptions(command: Command): Command {
  * Asks a bridge to do something.
  * @throws Fault with what the bridge said when it refuses (a standby names its master), or that nobody answered
  */
-export async function operate<T>(path: string, { url, tokenFile }: OperationOptions, body?: object): Promise<T> {
+export function operate<T>(path: string, options: OperationOptions, body?: object, withinMs = timeoutMs): Promise<T> {
+  return call<T>('POST', path, options, body, withinMs);
+}
+
+/** Asks the master something. @throws Fault as `operate` does */
+export function inquire<T>(path: string, options: OperationOptions): Promise<T> {
+  return call<T>('GET', path, options, undefined, patientMs);
+}
+
+async function call<T>(
+  method: 'GET' | 'POST',
+  path: string,
+  { url, tokenFile }: OperationOptions,
+  body: object | undefined,
+  withinMs: number,
+): Promise<T> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Fault('TOMBOLO_USAGE', `"${url}" is no URL of a bridge; expected something like http://127.0.0.1:7461.`);
   }
   let response: Response;
   try {
     response = await fetch(new URL(path, url), {
-      method: 'POST',
-      signal: AbortSignal.timeout(timeoutMs),
+      method,
+      signal: AbortSignal.timeout(withinMs),
       headers: {
         ...(body && { 'content-type': 'application/json' }),
         ...(tokenFile !== undefined && { authorization: `Bearer ${tokenOf(tokenFile)}` }),

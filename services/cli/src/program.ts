@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
 import { cleanupCommand } from './cleanup.ts';
+import { drainCommand } from './drain.ts';
 import { pauseCommands } from './pause.ts';
+import { releaseCommand } from './release.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
 import { statusCommand } from './status.ts';
@@ -29,6 +31,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     statusCommand,
     traceCommand,
     pauseCommands,
+    drainCommand,
+    releaseCommand,
     cleanupCommand,
   ];
   for (const add of commands) add(program);

@@ -19,6 +19,11 @@ export const plain: Palette = { good: asItIs, bad: asItIs, quiet: asItIs, strong
 /** ANSI colours, for terminals. */
 export const coloured: Palette = { good: ansi(32), bad: ansi(31), quiet: ansi(2), strong: ansi(1) };
 
+/** Colours where standard output is a terminal and the user wants them. */
+export function terminalPalette(): Palette {
+  return process.stdout.isTTY && !process.env['NO_COLOR'] ? coloured : plain;
+}
+
 type Align = 'left' | 'right';
 
 interface Column<T> {
@@ -76,6 +81,8 @@ export function renderStatus(snapshot: Snapshot, palette: Palette = plain): stri
     `role     ${role}${because}`,
     `broker   ${broker.up ? palette.good('connected') : palette.bad('not connected')}${brokerText && `: ${printable(brokerText)}`}`,
     `demand   ${printable(broker.demandMethod)}`,
+    // A bridge of an older version does not tell.
+    ...(status.drains ?? []).map(({ text }) => `drained  ${palette.bad(printable(text))}`),
   ];
   if (complaints.length === 0) lines.push('', palette.good('All is well.'));
   else lines.push('', palette.bad('Needs attention'), ...complaints.map((text) => `  - ${text}`));

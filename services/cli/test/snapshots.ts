@@ -13,6 +13,7 @@ export function healthy(): Snapshot {
       roleReason: undefined,
       election: { type: 'broker', holder: undefined, leaseRemainingMs: undefined },
       draining: false,
+      drains: [],
       incarnation: 3,
       readiness: { ready: true, reasons: [] },
       broker: {

@@ -89,8 +89,7 @@ export const headReaders: Readers = {
       const digests = raw.subarray(at, at + count * digestBytes);
       const ids = raw.subarray(at + count * digestBytes, at + count * (digestBytes + 1));
       at += count * (digestBytes + 1);
-      const ageMs = optional(item, 'ageMs', milliseconds);
-      return { destination: destination(item, 'destination'), digests, ids, ...(ageMs !== undefined && { ageMs }) };
+      return { destination: destination(item, 'destination'), digests, ids };
     });
     if (at !== raw.length) invalid('bytes follow the last digest');
     return { kind: 'collected', ...collectionKey(head), complete: flag(head, 'complete'), items };

@@ -1,24 +1,17 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { compileWildcard, type Matcher } from '@tombolo/topology/pattern';
 import { nearest } from '@tombolo/topology/problem';
 import type { Address } from '@tombolo/topology/units';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Redactor } from '../telemetry/redactor.ts';
 import { listenOn } from './address.ts';
 import type { Trace } from './conclusion.ts';
+import { drainRoutes } from './drain-routes.ts';
+import { guardOperation, refuse, refuseOnStandby } from './guard.ts';
+import type { Operations } from './operations.ts';
 import { pageOf, readiness, statusOf } from './status.ts';
 import type { BridgeView } from './view.ts';
-
-/** What an operator may do to a running bridge; each lasts until the process ends. */
-export interface Operations {
-  /** Takes no more messages for the connector; what is in flight is settled. */
-  pause(connector: string): void | Promise<void>;
-  resume(connector: string): void | Promise<void>;
-  /** Deletes what was created for a peer, unless it is a dry run; says what that is, and what it holds. */
-  cleanup(peer: string, dryRun: boolean): Promise<readonly { readonly queue: string; readonly messages: number }[]>;
-}
 
 export interface AdminOptions {
   readonly view: () => BridgeView;
@@ -131,12 +124,8 @@ export function createAdminServer(options: AdminOptions): FastifyInstance {
       return { items };
     },
   );
+  drainRoutes(server, options);
   return server;
-}
-
-function refuseOnStandby(reply: FastifyReply, { roleReason }: Pick<BridgeView, 'roleReason'>): FastifyReply {
-  const reason = roleReason ?? 'another bridge of the cluster is master';
-  return refuse(reply, 409, 'not_master', `This bridge is a standby: ${reason}. Ask the master.`);
 }
 
 /** Health and metrics alone: nothing that operates, no topology; for addresses that more can reach. */
@@ -172,32 +161,4 @@ export function createMetricsServer({ view, metrics, redactor, log }: AdminOptio
  */
 export async function listen(server: FastifyInstance, address: Address, what: string): Promise<string> {
   return listenOn(address, what, ({ host, port }) => server.listen({ host, port }));
-}
-
-async function guardOperation(
-  { adminToken }: AdminOptions,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply | undefined> {
-  const { origin, host, authorization } = request.headers;
-  // A page of another site, open in an operator's browser, can send a POST to 127.0.0.1; it cannot hide its origin.
-  if (origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)) {
-    return refuse(reply, 403, 'foreign_origin', 'Operations are not accepted from pages of other sites.');
-  }
-  if (adminToken === undefined) return undefined;
-  const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1];
-  if (given !== undefined && sameSecret(given, adminToken)) return undefined;
-  reply.header('www-authenticate', 'Bearer');
-  const what = given === undefined ? 'Operations need the admin token' : 'That is not the admin token';
-  return refuse(reply, 401, 'unauthorized', `${what} (bridge.adminToken); send it as a bearer token.`);
-}
-
-/** Compares digests, so that neither length nor content shows in how long it takes. */
-function sameSecret(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
-}
-
-function refuse(reply: FastifyReply, status: number, error: string, message: string): FastifyReply {
-  return reply.code(status).send({ error, message });
 }

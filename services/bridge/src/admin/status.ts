@@ -1,4 +1,4 @@
-import type { BridgeView, BrokerView, ConnectorView, DemandView, LinkView, StreamView } from './view.ts';
+import type { BridgeView, BrokerView, ConnectorView, DemandView, DrainView, LinkView, StreamView } from './view.ts';
 
 /** What `/readyz` answers: whether this bridge does what it is there for, and if not, why. */
 export interface Readiness {
@@ -16,6 +16,7 @@ export interface Status {
   readonly roleReason?: string | undefined;
   readonly election: BridgeView['election'];
   readonly draining: boolean;
+  readonly drains: readonly DrainView[];
   readonly incarnation: number;
   readonly readiness: Readiness;
   readonly broker: BrokerView;
@@ -48,9 +49,9 @@ export function readiness(view: BridgeView): Readiness {
 
 /** The view without demand and streams. */
 export function statusOf(view: BridgeView): Status {
-  const { network, cluster, instance, version, role, roleReason, election, draining, incarnation } = view;
+  const { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation } = view;
   const { broker, links, connectors, notes, demand, streams } = view;
-  const identity = { network, cluster, instance, version, role, roleReason, election, draining, incarnation };
+  const identity = { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation };
   const totals = { demand: demand.length, streams: streams.length };
   return { ...identity, readiness: readiness(view), broker, links, connectors, notes, totals };
 }

@@ -18,7 +18,10 @@ export interface BridgeView {
     readonly holder: string | undefined;
     readonly leaseRemainingMs: number | undefined;
   };
+  /** This bridge finishes what is in flight, and takes no more. */
   readonly draining: boolean;
+  /** What operators have drained. */
+  readonly drains: readonly DrainView[];
   readonly incarnation: number;
   readonly broker: BrokerView;
   readonly links: readonly LinkView[];
@@ -28,6 +31,12 @@ export interface BridgeView {
   readonly topicBuffers: readonly TopicBufferView[];
   /** Warnings of the topology file and what else an operator should know, as sentences. */
   readonly notes: readonly string[];
+}
+
+export interface DrainView {
+  readonly scope: 'process' | 'cluster';
+  /** What that means, and how to undo it, as a sentence. */
+  readonly text: string;
 }
 
 export interface BrokerView {
@@ -117,11 +126,21 @@ export interface StreamView {
   readonly rejected: number;
   readonly returned: number;
   readonly suppressed: number;
-  /**
-   * Sink: messages that would be doubled if this bridge died now, as far as the record in Redis goes; undefined at a source, and
-   * without Redis.
-   */
-  readonly unrecorded?: number | undefined;
   /** Sequence numbers that are missing, when something is being asked for again. */
   readonly missing: SequenceRanges;
+}
+
+/** What was still in flight on a stream when the time for it was over. */
+export interface LeftOver {
+  readonly destination: string;
+  readonly peer: string;
+  readonly messages: number;
+}
+
+/** What was held for a peer on a stream. */
+export interface GivenBack {
+  readonly destination: string;
+  readonly messages: number;
+  /** Of these, what was sent: it may have been delivered at the peer, and may be delivered again. */
+  readonly mayBeDoubled: number;
 }

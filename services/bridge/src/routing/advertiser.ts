@@ -38,6 +38,8 @@ export class Advertiser {
   #version = 0;
   /** False: the own broker's consumers are not known; what was told stands, and nothing new is said. */
   #sighted = false;
+  /** True: the own cluster's demand is known here, and told to nobody. */
+  #hushed = false;
 
   constructor(options: AdvertiserOptions) {
     this.#options = options;
@@ -54,6 +56,19 @@ export class Advertiser {
     if (news) this.snapshots();
   }
 
+  /** Takes the own cluster's demand for queues back from everybody, or tells it again; what comes meanwhile is told then. */
+  setHushed(hushed: boolean): void {
+    if (hushed === this.#hushed) return;
+    const own = [...this.#own.values()].filter(({ destination }) => destination.kind === 'queue');
+    if (hushed) for (const demand of own) this.#untell(demand);
+    this.#hushed = hushed;
+    if (hushed) return;
+    for (const demand of own) {
+      this.#own.delete(destinationKey(demand.destination));
+      this.#advertise(demand, this.#sighted);
+    }
+  }
+
   /** The own cluster has this demand (now with these consumers). */
   advertise(demand: OwnDemand): void {
     this.#advertise(demand, this.#sighted);
@@ -65,16 +80,7 @@ export class Advertiser {
     const before = this.#own.get(key);
     if (!before) return;
     this.#own.delete(key);
-    const { cluster, incarnation, send } = this.#options;
-    const frame: WithdrawFrame = {
-      ...{ kind: 'withdraw', sink: cluster, destination, incarnation, version: ++this.#version },
-    };
-    for (const [peer, told] of this.#told) {
-      const line = this.#ownFrame(peer, before);
-      if (!line) continue;
-      told.remove(demandLine(line));
-      send(peer, frame);
-    }
+    this.#untell(before);
   }
 
   /** Another cluster's demand has other ways, or none. */
@@ -160,6 +166,21 @@ export class Advertiser {
     this.#advertise({ destination, consumers: 0, queue: {} }, true);
   }
 
+  /** Withdraws a demand from all who were told of it. */
+  #untell(before: Versioned): void {
+    const { destination } = before;
+    const { cluster, incarnation, send } = this.#options;
+    const frame: WithdrawFrame = {
+      ...{ kind: 'withdraw', sink: cluster, destination, incarnation, version: ++this.#version },
+    };
+    for (const [peer, told] of this.#told) {
+      const line = this.#ownFrame(peer, before);
+      if (!line) continue;
+      told.remove(demandLine(line));
+      send(peer, frame);
+    }
+  }
+
   #advertise(demand: OwnDemand, tell: boolean): void {
     const key = destinationKey(demand.destination);
     const before = this.#own.get(key);
@@ -187,6 +208,7 @@ export class Advertiser {
   }
 
   #ownFrame(peer: string, { destination, version, consumers, queue }: Versioned): DemandFrame | undefined {
+    if (this.#hushed && destination.kind === 'queue') return undefined;
     const permitted = this.#permits(peer, destination);
     if (!permitted) return undefined;
     const { cluster, incarnation } = this.#options;

@@ -95,6 +95,11 @@ export class Router {
     this.#advertiser.setSighted(sighted);
   }
 
+  /** Whether the own cluster's demand for queues is kept from everybody. */
+  setHushed(hushed: boolean): void {
+    this.#advertiser.setHushed(hushed);
+  }
+
   advertise(demand: OwnDemand): void {
     this.#advertiser.advertise(demand);
   }

@@ -45,7 +45,7 @@ export type SinkEffect =
   | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
   | {
       readonly do: 'count';
-      readonly what: 'delivered' | 'released' | 'rejected' | 'suppressed' | 'possible-duplicates';
+      readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates';
       readonly n: number;
     };
 

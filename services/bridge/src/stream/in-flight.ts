@@ -308,6 +308,12 @@ export class InFlight<Owner> {
     return tokens;
   }
 
+  /** What `expire` would give back; and how many of it were sent, and so may be with the sink. */
+  held(): { readonly messages: number; readonly sent: number } {
+    const held = this.#entries.filter((entry) => entry?.token && ['sent', 'queued', 'released'].includes(entry.status));
+    return { messages: held.length, sent: held.filter((entry) => entry?.status !== 'released').length };
+  }
+
   // ---- lost deliveries ---------------------------------------------------------------------------------------------------
 
   /** A message that was sent under `sequence` came again: the new delivery stands for it from now on. */

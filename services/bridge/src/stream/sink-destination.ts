@@ -42,7 +42,6 @@ const DOWN_MS = 10_000;
 export class SinkDestination {
   readonly destination: StreamAddress['destination'];
   readonly streams = new Map<string, SinkStream>();
-  readonly #prepare: (stream: SinkStream) => void;
   #cluster: string;
   #incarnation: number;
   #window: DemandWindow;
@@ -67,18 +66,8 @@ export class SinkDestination {
   #rest: { until: number; ms: number; total: number } = { until: 0, ms: 0, total: 0 };
   #out: DestinationEffect[] = [];
 
-  /**
-   * @param largest the connector's prefetchSize
-   * @param prepare told of every stream before it is used
-   */
-  constructor(
-    cluster: string,
-    incarnation: number,
-    destination: StreamAddress['destination'],
-    largest: number,
-    prepare: (stream: SinkStream) => void = () => {},
-  ) {
-    this.#prepare = prepare;
+  /** @param largest the connector's prefetchSize */
+  constructor(cluster: string, incarnation: number, destination: StreamAddress['destination'], largest: number) {
     this.#cluster = cluster;
     this.#incarnation = incarnation;
     this.destination = destination;
@@ -204,22 +193,15 @@ export class SinkDestination {
 
   opened(frame: OpenFrame, now: number): DestinationEffect[] {
     const source = frame.address.source;
-    const stream = this.known(source);
-    stream.setMayPublish(this.#mayPublish());
-    this.#stream(source, (opened) => opened.opened(frame, now));
-    this.#touched(now);
-    return this.#finish(now);
-  }
-
-  /** The stream of this source, which need not be open. */
-  known(source: string): SinkStream {
     let stream = this.streams.get(source);
     if (!stream) {
       stream = new SinkStream({ source, sink: this.#cluster, destination: this.destination }, this.#incarnation);
       this.streams.set(source, stream);
-      this.#prepare(stream);
     }
-    return stream;
+    stream.setMayPublish(this.#mayPublish());
+    this.#stream(source, (opened) => opened.opened(frame, now));
+    this.#touched(now);
+    return this.#finish(now);
   }
 
   messages(frame: MessagesFrame, now: number): DestinationEffect[] {
@@ -234,12 +216,12 @@ export class SinkDestination {
   }
 
   stated(frame: StateFrame, now: number): DestinationEffect[] {
-    this.#stream(frame.address.source, (stream) => stream.stated(frame, now));
+    this.#stream(frame.address.source, (stream) => stream.stated(frame));
     return this.#finish(now);
   }
 
   closed(frame: ClosedFrame, now: number): DestinationEffect[] {
-    this.#stream(frame.address.source, (stream) => stream.closed(frame, now));
+    this.#stream(frame.address.source, (stream) => stream.closed(frame));
     return this.#finish(now);
   }
 
@@ -297,6 +279,13 @@ export class SinkDestination {
   drain(now: number): DestinationEffect[] {
     this.#draining = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
+    return this.#finish(now);
+  }
+
+  /** Credit is given again. */
+  undrain(now: number): DestinationEffect[] {
+    this.#draining = false;
+    this.#touched(now);
     return this.#finish(now);
   }
 

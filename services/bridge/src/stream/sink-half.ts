@@ -10,7 +10,7 @@ import type {
   StreamEpoch,
   StreamMessage,
 } from '@tombolo/wire/frame';
-import type { DemandView, StreamView } from '../admin/view.ts';
+import type { DemandView, LeftOver, StreamView } from '../admin/view.ts';
 import type { Broker, Publication, Publisher, PublisherHandler, QueueDemand } from '../broker/port.ts';
 import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
 import { destinationKey, shownName } from '../routing/destination-key.ts';
@@ -19,10 +19,10 @@ import { MOST_TURNS } from './credit.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
 import type { Decided, Landing } from './landing.ts';
+import { leftOver } from './left-over.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 import { compareEpochs } from './sink-machine.ts';
-import type { SinkRecords } from './sink-records.ts';
 
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
@@ -50,8 +50,6 @@ export interface SinkHalfOptions extends HalfOptions {
   /** How messages of this kind of destination get into the broker. */
   landing(kind: Destination['kind']): Landing;
   readonly admission: Admission;
-  /** What is written of its streams for the next process; undefined: nothing is. */
-  readonly records?: SinkRecords | undefined;
 }
 
 /**
@@ -70,6 +68,8 @@ export class SinkHalf {
   #bytes = 0;
   readonly #waiting: (() => void)[] = [];
   #draining = false;
+  /** False: the site is to be emptied, nothing is brought in. */
+  #receiving = true;
 
   constructor(options: SinkHalfOptions) {
     this.#options = options;
@@ -166,7 +166,6 @@ export class SinkHalf {
       for (const stream of sinkhole.machine.streams.values()) stream.prune(this.#now());
       if (sinkhole.machine.idle) this.#remove(sinkhole);
     }
-    this.#options.records?.tick();
   }
 
   // ---- links ---------------------------------------------------------------------------------------------------------------
@@ -176,9 +175,7 @@ export class SinkHalf {
     for (const sinkhole of this.#sinkholes.values()) {
       this.#run(sinkhole, is ? sinkhole.machine.linkUp(source, this.#now()) : sinkhole.machine.linkLost(source));
     }
-    if (is) return;
-    this.#answers.cancel(source);
-    this.#options.records?.cancel(source);
+    if (!is) this.#answers.cancel(source);
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
@@ -191,7 +188,7 @@ export class SinkHalf {
   #heard(via: string, frame: SinkFrame): void {
     switch (frame.kind) {
       case 'open':
-        this.#opening(via, frame);
+        this.#open(via, frame);
         break;
       case 'messages':
         this.#with(via, frame, (machine) => machine.messages(frame, this.#now()));
@@ -200,14 +197,16 @@ export class SinkHalf {
         this.#with(via, frame, (machine) => machine.stated(frame, this.#now()));
         break;
       case 'closed':
-        this.#options.records?.forsake({ source: frame.address.source, destination: frame.address.destination });
         this.#with(via, frame, (machine) => machine.closed(frame, this.#now()));
         break;
-      case 'collect':
-        this.#collect(frame);
+      case 'collect': {
+        const { source } = frame;
+        const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(source) ?? []);
+        this.#answers.collect(frame, streams);
         break;
+      }
       case 'forget':
-        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(frame.source)?.forget(this.#now());
+        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(frame.source)?.forget();
         break;
       default:
         throw new Error(`unexpected ${frame satisfies never}`);
@@ -223,35 +222,6 @@ export class SinkHalf {
     if (!sinkhole?.machine.streams.has(address.source)) return;
     sinkhole.vias.set(address.source, via);
     this.#run(sinkhole, act(sinkhole.machine));
-  }
-
-  /** What a predecessor of this bridge has written of the stream decides what need not be sent again. */
-  #opening(via: string, frame: OpenFrame): void {
-    const { source, destination } = frame.address;
-    const { records } = this.#options;
-    const known = this.#sinkholes.get(destinationKey(destination))?.machine.streams.has(source);
-    if (!records || known) return this.#open(via, frame);
-    records.before({ source, destination }, () => {
-      if (!this.#closed) this.#open(via, frame);
-    });
-  }
-
-  /** The answer has what is known here, and what a predecessor of this bridge has written. */
-  #collect(frame: Extract<SinkFrame, { kind: 'collect' }>): void {
-    const { source, incarnation } = frame;
-    const { records } = this.#options;
-    const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(source) ?? []);
-    for (const stream of streams()) stream.supersede(incarnation, this.#now());
-    if (!records) return this.#answers.collect(frame, streams);
-    const of = (destination: Destination) => this.#sinkholes.get(destinationKey(destination))?.machine.streams;
-    records.collect(
-      source,
-      (destination) => of(destination)?.has(source) ?? false,
-      (destination) => this.#sinkholeOf(destination)?.machine.known(source),
-      () => {
-        if (!this.#closed) this.#answers.collect(frame, streams);
-      },
-    );
   }
 
   #open(via: string, frame: OpenFrame): void {
@@ -363,11 +333,11 @@ export class SinkHalf {
     const key = destinationKey(destination);
     let sinkhole = this.#sinkholes.get(key);
     if (!sinkhole) {
-      const { cluster, incarnation, records } = this.#options;
+      const { cluster, incarnation } = this.#options;
       const largest = this.#largest(destination);
       if (largest === 0) return undefined;
       sinkhole = {
-        machine: new SinkDestination(cluster, incarnation, destination, largest, (stream) => records?.attach(stream)),
+        machine: new SinkDestination(cluster, incarnation, destination, largest),
         publishers: new Map(),
         vias: new Map(),
         static: false,
@@ -376,6 +346,7 @@ export class SinkHalf {
       this.#sinkholes.set(key, sinkhole);
       // Nobody draws on it yet, so nothing follows; and run now, it would be taken for idle and removed before it is used.
       sinkhole.machine.brokerUp(this.#brokerUp, this.#now());
+      if (!this.#receives(destination)) sinkhole.machine.drain(this.#now());
     }
     return sinkhole;
   }
@@ -420,7 +391,6 @@ export class SinkHalf {
     this.#sinkholes.delete(key);
     this.#wakes.delete(sinkhole);
     for (const { publisher } of sinkhole.publishers.values()) publisher.close();
-    for (const stream of sinkhole.machine.streams.values()) this.#options.records?.release(stream);
   }
 
   #probe(sinkhole: Sinkhole): void {
@@ -445,14 +415,15 @@ export class SinkHalf {
       case 'publish':
         this.#publish(sinkhole, source, effect.messages);
         break;
-      case 'count': {
-        const connector = sinkhole.machine.streams.get(source)?.connector ?? '';
-        if (effect.what === 'delivered') metrics.delivered(connector, shownName(destination), source, effect.n);
-        else if (effect.what === 'suppressed') metrics.suppressed(connector, shownName(destination), effect.n);
-        else if (effect.what === 'possible-duplicates')
-          metrics.possibleDuplicates(connector, shownName(destination), 'published_again', effect.n);
+      case 'count':
+        if (effect.what === 'delivered')
+          metrics.delivered(
+            sinkhole.machine.streams.get(source)?.connector ?? '',
+            shownName(destination),
+            source,
+            effect.n,
+          );
         break;
-      }
       default:
         throw new Error(`unexpected ${effect satisfies never}`);
     }
@@ -497,9 +468,6 @@ export class SinkHalf {
       if ('outcome' in landed) decided.push({ sequence, ...landed });
       else publications.push(landed);
     }
-    const { metrics, records } = this.#options;
-    if (records && !records.up && publications.length > 0)
-      metrics.possibleDuplicates(stream.connector, shownName(destination), 'unrecorded', publications.length);
     if (publications.length > 0) this.#passOn(sinkhole, source, { epoch, publisher: current.publisher }, publications);
     for (const { sequence, outcome, detail } of decided)
       this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, [sequence], outcome, detail, this.#now()));
@@ -523,21 +491,57 @@ export class SinkHalf {
     if (pass) publisher.publish(publications);
   }
 
-  // ---- stop and view -----------------------------------------------------------------------------------------------------
+  // ---- drain, stop and view ------------------------------------------------------------------------------------------------
+
+  /**
+   * Whether messages are brought in. While they are not, consumers are known and get no credit; answers to requests that were sent
+   * from here still come.
+   */
+  setReceiving(receiving: boolean): void {
+    if (receiving === this.#receiving) return;
+    this.#receiving = receiving;
+    const now = this.#now();
+    for (const sinkhole of [...this.#sinkholes.values()]) {
+      const { machine } = sinkhole;
+      if (machine.destination.kind === 'reply' || this.#draining) continue;
+      this.#run(sinkhole, receiving ? machine.undrain(now) : machine.drain(now));
+    }
+  }
+
+  #receives({ kind }: Destination): boolean {
+    return this.#receiving || kind === 'reply';
+  }
+
+  /** Resolves at the deadline, or when sources have given their credit back and all that they had taken under it is decided. */
+  async quiet(deadline: number): Promise<void> {
+    const { clock } = this.#options;
+    while (clock.now() < deadline && !this.#closed && this.#busy().length > 0) {
+      await new Promise<void>((resolve) => clock.wake(clock.now() + 10, resolve));
+    }
+  }
+
+  #busy(): Sinkhole[] {
+    return [...this.#sinkholes.values()].filter(
+      ({ machine }) => (this.#draining || machine.destination.kind !== 'reply') && !machine.quiet,
+    );
+  }
 
   /**
    * Takes no more: credit goes back first, so that sources forward what they hold; resolves when all of it is stored and settled,
-   * and the demand is withdrawn.
+   * and the demand is withdrawn, with what was not.
    */
-  async drain(deadline: number): Promise<void> {
+  async drain(deadline: number): Promise<LeftOver[]> {
     this.#draining = true;
-    const { clock } = this.#options;
-    for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.drain(clock.now()));
-    while (clock.now() < deadline && [...this.#sinkholes.values()].some(({ machine }) => !machine.quiet)) {
-      await new Promise<void>((resolve) => clock.wake(clock.now() + 10, resolve));
-    }
+    for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.drain(this.#now()));
+    await this.quiet(deadline);
+    const left = this.left();
     this.#apply(this.#table.clear());
-    await this.#options.records?.settled();
+    return left;
+  }
+
+  /** What is here and not in the broker yet. */
+  left(): LeftOver[] {
+    return leftOver(this.streamViews());
   }
 
   close(): void {
@@ -547,7 +551,6 @@ export class SinkHalf {
     for (const { publishers } of this.#sinkholes.values())
       for (const { publisher } of publishers.values()) publisher.close();
     this.#answers.close();
-    this.#options.records?.close();
   }
 
   demandViews(): DemandView[] {
@@ -570,6 +573,15 @@ export class SinkHalf {
         connectors: [...new Set(connectors)],
       };
     });
+  }
+
+  /** By destination, what is stored here and may still be at its source. */
+  inDoubt(): { readonly kind: Destination['kind']; readonly destination: string; readonly messages: number }[] {
+    return [...this.#sinkholes.values()].map(({ machine: { destination, streams } }) => ({
+      kind: destination.kind,
+      destination: destination.name,
+      messages: [...streams.values()].reduce((sum, { unremoved }) => sum + unremoved, 0),
+    }));
   }
 
   streamViews(): StreamView[] {
@@ -595,8 +607,7 @@ export class SinkHalf {
           released: stream.counts.released,
           rejected: stream.counts.rejected,
           returned: 0,
-          suppressed: stream.counts.suppressed,
-          unrecorded: stream.unrecorded,
+          suppressed: 0,
           missing: stream.missing,
         })),
     );

@@ -275,10 +275,8 @@ export class SourceFlow {
     if (what === 'forwarded') metrics.forwarded(this.#connector, destination, this.sink, n);
     else if (what === 'returned') metrics.returned(this.#connector, destination, reason ?? 'other', n);
     else if (what === 'suppressed') metrics.suppressed(this.#connector, destination, n);
-    else if (what === 'possible-duplicates') {
-      metrics.possibleDuplicates(this.#connector, destination, 'given_back', n);
+    else if (what === 'possible-duplicates')
       log.warn({ destination, peer: this.sink, messages: n }, 'given back although they may have been delivered');
-    }
   }
 
   #now(): number {

@@ -6,10 +6,12 @@ import type {
   StreamAddress,
   StreamControlFrame,
 } from '@tombolo/wire/frame';
-import type { DemandView, StreamView } from '../admin/view.ts';
+import type { DemandView, GivenBack, LeftOver, StreamView } from '../admin/view.ts';
+import { shownName } from '../routing/destination-key.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
 import type { SourceEffect } from './effects.ts';
 import { Forwarders } from './forwarder.ts';
+import { leftOver } from './left-over.ts';
 import { Predecessor } from './predecessor.ts';
 import type { SourceFlow } from './source-flow.ts';
 import type { SourceGround, SourceSurroundings } from './source-ground.ts';
@@ -194,8 +196,8 @@ export class SourceHalf {
 
   // ---- stop and view -----------------------------------------------------------------------------------------------------
 
-  /** Forwards and settles what was taken; at the deadline the rest is given back. */
-  async drain(deadline: number): Promise<void> {
+  /** Forwards and settles what was taken; at the deadline the rest is given back, and said. */
+  async drain(deadline: number): Promise<LeftOver[]> {
     this.#draining = true;
     this.#openings.drain();
     const { clock } = this.#options;
@@ -203,9 +205,28 @@ export class SourceHalf {
       this.#drained = resolve;
     });
     for (const flow of this.#flows()) flow.run((machine, now) => machine.drain(now));
-    if (this.#flows().length === 0) return;
-    await Promise.race([finished, new Promise<void>((resolve) => clock.wake(deadline, resolve))]);
+    if (this.#flows().length === 0) return [];
+    let cancel = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = clock.wake(deadline, resolve);
+    });
+    await Promise.race([finished, late]);
+    cancel();
+    const left = leftOver(this.streamViews());
     for (const flow of this.#flows()) flow.run((machine, now) => machine.abandon('draining', now));
+    return left;
+  }
+
+  /**
+   * What is held for a peer that will not return goes back to its queues, as it would when the hold is over; a stream that the peer
+   * takes up again begins where it was. Says what that is, or would be.
+   */
+  giveBack(peer: string, dryRun: boolean): GivenBack[] {
+    return this.#ground.queues.flowsTo(peer).flatMap((flow) => {
+      const { messages, sent } = flow.machine.held;
+      if (!dryRun) flow.run((machine, now) => machine.giveBack(now));
+      return messages > 0 ? { destination: shownName(flow.destination), messages, mayBeDoubled: sent } : [];
+    });
   }
 
   /** Lets go of everything: what is not settled goes back, consumers are cancelled, and nothing is done any more. */

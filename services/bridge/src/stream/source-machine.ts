@@ -401,6 +401,19 @@ export class SourceStream {
     return this.#out.take();
   }
 
+  /** What was sent, or is to be sent again, and waits for the sink's word. */
+  get held(): { readonly messages: number; readonly sent: number } {
+    return this.#flight.held();
+  }
+
+  /** The sink will not return: what is held for it goes back to its queue at once. */
+  giveBack(now: number): SourceEffect[] {
+    this.#expireHold('released');
+    this.#advance();
+    this.#settleDown(now);
+    return this.#out.take();
+  }
+
   /** Gives everything back that is not settled, at once. */
   abandon(reason: string, now: number): SourceEffect[] {
     this.#verdicts.returned(this.#flight.returnUnsent(), reason);

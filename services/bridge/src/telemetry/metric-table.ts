@@ -30,7 +30,10 @@ export const metricTable = {
   tombolo_master: always('gauge', '1 when this bridge is the master of its cluster, 0 when it is a standby.'),
   tombolo_lease_remaining_seconds: always('gauge', 'How long the lease of the master lasts unless it is renewed.'),
   tombolo_broker_up: always('gauge', '1 when this bridge is connected to its broker.'),
-  tombolo_draining: always('gauge', '1 while this bridge finishes what is in flight and takes no more.'),
+  tombolo_draining: always(
+    'gauge',
+    '1 while this bridge finishes what is in flight and takes no more, or it or its cluster is drained.',
+  ),
   tombolo_certificate_expiry_timestamp_seconds: always('gauge', 'When a certificate in use runs out.', 'use'),
 
   tombolo_link_up: master('gauge', '1 when the link to the peer is up.', 'peer'),
@@ -124,17 +127,6 @@ export const metricTable = {
     'Copies that were recognised and not published again.',
     'connector',
     'destination',
-  ),
-  tombolo_possible_duplicates_total: master(
-    'counter',
-    'Messages that may come twice: published again (published_again) or given back to their queue (given_back) although they may have been stored, or forwarded without a record in Redis, so that the death of this bridge would double them (unrecorded).',
-    'connector',
-    'destination',
-    'reason',
-  ),
-  tombolo_deduplication_up: master(
-    'gauge',
-    '1 while the record of what is in doubt is written to Redis, 0 while it cannot be; absent when it is kept in memory.',
   ),
   tombolo_replies_dropped_total: master(
     'counter',

@@ -109,22 +109,6 @@ export class Metrics {
     this.#add('tombolo_duplicates_suppressed_total', [connector, destination], n);
   }
 
-  /** Messages that may come twice, and why; see the table. */
-  possibleDuplicates(
-    connector: string,
-    destination: string,
-    reason: 'published_again' | 'given_back' | 'unrecorded',
-    n: number,
-  ): void {
-    this.#add('tombolo_possible_duplicates_total', [connector, destination, reason], n);
-  }
-
-  /** Whether the record of what is in doubt is written to Redis; undefined: it is not meant to be. */
-  deduplicationUp(up: boolean | undefined): void {
-    if (up === undefined) this.#family('tombolo_deduplication_up').clear();
-    else this.#set('tombolo_deduplication_up', [], up ? 1 : 0);
-  }
-
   /** Parked in the dead-letter queue: counted, and added to what is known to be there. */
   deadLettered(connector: string, destination: string, reason: string, n: number): void {
     this.#add('tombolo_messages_dead_lettered_total', [connector, destination, reason], n);
@@ -191,7 +175,7 @@ export class Metrics {
     this.#showsMaster = view.role === 'master' || !this.#hasStoodBy;
     this.#set('tombolo_master', [], view.role === 'master' ? 1 : 0);
     this.#set('tombolo_broker_up', [], view.broker.up ? 1 : 0);
-    this.#set('tombolo_draining', [], view.draining ? 1 : 0);
+    this.#set('tombolo_draining', [], view.draining || view.drains.length > 0 ? 1 : 0);
     const { leaseRemainingMs } = view.election;
     if (leaseRemainingMs === undefined) this.#clear('tombolo_lease_remaining_seconds');
     else this.#set('tombolo_lease_remaining_seconds', [], leaseRemainingMs / 1000);

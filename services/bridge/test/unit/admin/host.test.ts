@@ -70,6 +70,20 @@ class FakeBridge implements HostedBridge {
     return [];
   }
 
+  async drain() {
+    return [];
+  }
+
+  async undrain(): Promise<void> {}
+
+  async checkDrain(): Promise<never> {
+    throw new Error('not asked');
+  }
+
+  release() {
+    return [];
+  }
+
   pause(): void {}
   resume(): void {}
 }

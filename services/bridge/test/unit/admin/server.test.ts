@@ -2,12 +2,19 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Fault } from '@tombolo/kernel/fault';
 import { describe, expect, it } from 'vitest';
+import type { DrainCheck } from '../../../src/admin/drain-check.ts';
 import { type AdminOptions, createAdminServer, createMetricsServer, listen } from '../../../src/admin/server.ts';
 import type { BridgeView } from '../../../src/admin/view.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { Redactor } from '../../../src/telemetry/redactor.ts';
 import { demandOf, streamOf, viewOf } from './views.ts';
+
+const emptied: DrainCheck = {
+  ...{ cluster: 'west', draining: true, left: false, complete: true, items: [] },
+  ageMs: { ready: 0, unacknowledged: 0 },
+  notes: [],
+};
 
 function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
   const done: string[] = [];
@@ -22,6 +29,17 @@ function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
       cleanup: async (peer, dryRun) => {
         done.push(`cleanup ${peer}${dryRun ? ' dry' : ''}`);
         return [{ queue: `tombolo.topic.${peer}.events`, messages: 3 }];
+      },
+      drain: async (scope) => {
+        done.push(`drain ${scope}`);
+        return [{ destination: 'q', peer: 'east', messages: 2 }];
+      },
+      undrain: async (scope) => void done.push(`undrain ${scope}`),
+      checkDrain: async () => ({ ...emptied, notes: ['The password is hunter22.'] }),
+      release: (peer, dryRun) => {
+        if (peer === 'near') return 'reachable';
+        done.push(`release ${peer}${dryRun ? ' dry' : ''}`);
+        return [{ destination: 'q', messages: 5, mayBeDoubled: 4 }];
       },
     },
     redactor,
@@ -198,5 +216,72 @@ describe('the admin server', () => {
     const answer = await createAdminServer(away.all).inject({ method: 'POST', url: '/api/v1/cleanup', payload: body });
     expect(answer.json()).toEqual({ items: [{ queue: 'tombolo.topic.east.events', messages: 3 }] });
     expect(away.done).toEqual(['cleanup east']);
+  });
+
+  const post = (view: BridgeView, url: string, payload: object, changes: Partial<AdminOptions> = {}) => {
+    const { all, done } = options(view, changes);
+    return createAdminServer(all)
+      .inject({ method: 'POST', url, payload })
+      .then((answer) => ({ status: answer.statusCode, body: answer.json(), done }));
+  };
+  const standby = viewOf({ role: 'standby', roleReason: 'west-1 is master' });
+
+  it('drains the process, master or standby, and says what was not settled in time', async () => {
+    const drained = await post(viewOf(), '/api/v1/drain', { scope: 'process' });
+    expect(drained).toMatchObject({ status: 200, done: ['drain process'] });
+    expect(drained.body.left).toEqual([{ destination: 'q', peer: 'east', messages: 2 }]);
+    expect((await post(standby, '/api/v1/drain', { scope: 'process' })).status).toBe(200);
+    expect((await post(standby, '/api/v1/resume', { scope: 'process' })).done).toEqual(['undrain process']);
+  });
+
+  it('drains the cluster at the master only, and tells what is drained afterwards', async () => {
+    const drains = [{ scope: 'cluster' as const, text: 'Cluster west is drained.' }];
+    const drained = await post(viewOf({ drains }), '/api/v1/drain', { scope: 'cluster' });
+    expect(drained).toMatchObject({ status: 200, body: { drains }, done: ['drain cluster'] });
+    for (const what of ['drain', 'resume']) {
+      const refused = await post(standby, `/api/v1/${what}`, { scope: 'cluster' });
+      expect(refused).toMatchObject({ status: 409, body: { error: 'not_master' }, done: [] });
+      expect(refused.body.message).toContain('west-1 is master');
+    }
+    expect((await post(viewOf(), '/api/v1/resume', { scope: 'cluster' })).done).toEqual(['undrain cluster']);
+    expect((await post(viewOf(), '/api/v1/drain', { scope: 'world' })).status).toBe(400);
+    expect((await post(viewOf(), '/api/v1/drain', {})).status).toBe(400);
+  });
+
+  it('says why the cluster cannot be drained, without secrets', async () => {
+    const { operations } = options(viewOf()).all;
+    const failing = { ...operations, drain: async () => Promise.reject(new Error('hunter22 was refused')) };
+    const answer = await post(viewOf(), '/api/v1/drain', { scope: 'cluster' }, { operations: failing });
+    expect(answer).toMatchObject({ status: 503, body: { error: 'not_drained', message: '*** was refused' } });
+  });
+
+  it('says at the master whether anything is left, and that it is not known when the broker cannot be asked', async () => {
+    expect((await get(viewOf(), '/api/v1/drain')).json()).toEqual({ ...emptied, notes: ['The password is ***.'] });
+    expect((await get(standby, '/api/v1/drain')).statusCode).toBe(409);
+    const { all } = options(viewOf());
+    const failing = { ...all.operations, checkDrain: async () => Promise.reject(new Error('no broker')) };
+    const answer = await createAdminServer({ ...all, operations: failing }).inject('/api/v1/drain');
+    expect([answer.statusCode, answer.json().message]).toEqual([503, 'What is left is not known: no broker']);
+  });
+
+  it('releases what is held for a peer, or only says what that is, and refuses while the peer is there', async () => {
+    const released = await post(viewOf(), '/api/v1/release', { peer: 'far' });
+    expect(released).toMatchObject({ status: 200, done: ['release far'] });
+    expect(released.body.items).toEqual([{ destination: 'q', messages: 5, mayBeDoubled: 4 }]);
+    expect((await post(viewOf(), '/api/v1/release', { peer: 'far', dryRun: true })).done).toEqual(['release far dry']);
+    const refused = await post(viewOf(), '/api/v1/release', { peer: 'near' });
+    expect(refused).toMatchObject({ status: 409, body: { error: 'peer_linked' }, done: [] });
+    expect((await post(standby, '/api/v1/release', { peer: 'far' })).status).toBe(409);
+  });
+
+  it('wants the token for draining and releasing, and not for looking', async () => {
+    const { all, done } = options(viewOf(), { adminToken: 'correct horse' });
+    const server = createAdminServer(all);
+    for (const url of ['/api/v1/drain', '/api/v1/resume'])
+      expect((await server.inject({ method: 'POST', url, payload: { scope: 'process' } })).statusCode).toBe(401);
+    const release = { method: 'POST', url: '/api/v1/release', payload: { peer: 'far' } } as const;
+    expect((await server.inject(release)).statusCode).toBe(401);
+    expect(done).toEqual([]);
+    expect((await server.inject('/api/v1/drain')).statusCode).toBe(200);
   });
 });

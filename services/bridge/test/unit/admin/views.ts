@@ -11,6 +11,7 @@ export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
     roleReason: undefined,
     election: { type: 'broker', holder: undefined, leaseRemainingMs: undefined },
     draining: false,
+    drains: [],
     incarnation: 3,
     broker: {
       type: 'rabbitmq',

@@ -142,6 +142,22 @@ describe('a candidacy', () => {
     expect(did).toEqual([]);
     expect(election.told.at(-1)).toBe('stop');
   });
+
+  it('that is not to stand for election gives its mastership up in order, and is not elected however often its broker comes back', async () => {
+    candidacy.brokerChanged(master);
+    election.listener.elected(7);
+    const stands = candidacy.stand(false, 'it is drained');
+    expect(election.told).toEqual(['eligible', 'barred']);
+    election.listener.lost('it is drained');
+    expect(did.slice(-1)).toEqual(['end in order']);
+    await Promise.all([ended(), stands]);
+    expect(did.at(-1)).toBe('give back');
+    candidacy.brokerChanged(down);
+    candidacy.brokerChanged(standby);
+    expect(election.told.filter((told) => told === 'eligible')).toHaveLength(1);
+    await candidacy.stand(true);
+    expect(election.told.at(-1)).toBe('eligible');
+  });
 });
 
 describe('a candidacy without tokens', () => {

@@ -142,6 +142,21 @@ describe('a stream at the source', () => {
     expect(source.taken).toBe(0);
   });
 
+  it('gives back what it holds for a sink that will not return, once, and says before how much of it may be there', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1), taken(2), taken(3)], 1);
+    source.nextBatch(1e6, 1);
+    source.settled({ ...settle, accepted: [1, 1] }, 2);
+    source.settled({ ...settle, released: [3, 3] }, 2);
+    source.linkLost(3);
+    expect(source.held).toEqual({ messages: 2, sent: 1 });
+    const effects = source.giveBack(4);
+    expect(tags(effects, 'requeue').sort()).toEqual([2, 3]);
+    expect(effects).toContainEqual({ do: 'count', what: 'possible-duplicates', n: 2 });
+    expect(source.held).toEqual({ messages: 0, sent: 0 });
+    expect([source.giveBack(5), source.nextWake()]).toEqual([[], expect.any(Number)]);
+  });
+
   it('does not give back what was accepted while its copy was queued to be sent again', () => {
     const { source } = stream(2);
     source.delivered(1, [taken(1), taken(2)], 1);
