@@ -221,6 +221,7 @@ export class Bridge implements HostedBridge {
     this.#candidacy.brokerChanged(state);
     // One that has only begun knows already.
     if (known && known === this.#mastership) this.#tellBroker(known);
+    this.#options.changed?.();
   }
 
   #tellBroker({ sink, source, topicSource }: Mastership): void {
@@ -262,6 +263,7 @@ export class Bridge implements HostedBridge {
     this.#options.log.debug({ incarnation }, 'master');
     this.#links.roleChanged();
     this.#tellBroker(this.#mastership);
+    this.#options.changed?.();
   }
 
   async #end(reason: string, orderly: boolean): Promise<void> {
@@ -277,6 +279,7 @@ export class Bridge implements HostedBridge {
     mastership.close();
     this.#linked.clear();
     this.#links.roleChanged();
+    this.#options.changed?.();
   }
 
   // ---- links -----------------------------------------------------------------------------------------------------------------

@@ -34,9 +34,11 @@ export interface BridgeParts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** To be called when its broker came or went, and when its role changed, so that no short change goes untold. */
+  readonly changed?: () => void;
 }
 
-export interface HostOptions extends Omit<BridgeParts, 'cluster' | 'metrics'> {
+export interface HostOptions extends Omit<BridgeParts, 'cluster' | 'metrics' | 'changed'> {
   /** The clusters whose bridges run in this process. */
   readonly clusters: readonly string[];
   readonly redactor: Redactor;
@@ -52,7 +54,8 @@ const noticeEveryMs = 500;
 interface Hosted {
   readonly cluster: string;
   readonly bridge: HostedBridge;
-  readonly changes: Changes;
+  /** Tells the log what is new. */
+  readonly changed: () => void;
   readonly servers: { readonly server: FastifyInstance; readonly address: Address; readonly what: string }[];
 }
 
@@ -95,7 +98,7 @@ export class Host {
   }
 
   #notice(): void {
-    for (const { bridge, changes } of this.#hosted) changes.notice(bridge.view());
+    for (const { changed } of this.#hosted) changed();
     const { clock } = this.#options;
     this.#cancelNotice = clock.wake(clock.now() + noticeEveryMs, () => this.#notice());
   }
@@ -115,7 +118,9 @@ export class Host {
       maxDestinations: settings.metrics.maxDestinations,
     });
     metrics.configApplied(config.hash, config.timestampSeconds, false);
-    const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock });
+    const changes = new Changes(log);
+    const changed = (): void => changes.notice(view());
+    const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock, changed });
     const view = (): BridgeView => (this.#stopping ? { ...bridge.view(), draining: true } : bridge.view());
     const { adminToken } = settings;
     const trace = (destination: string): Promise<Trace> => bridge.trace(destination);
@@ -141,7 +146,7 @@ export class Host {
       const what = `The metrics address of ${cluster}`;
       servers.push({ server: createMetricsServer(options), address: scraped, what });
     }
-    return { cluster, bridge, changes: new Changes(log), servers };
+    return { cluster, changed, bridge, servers };
   }
 }
 

@@ -302,7 +302,7 @@ function unknownCluster(self: string, peer: string): Refusal {
 }
 
 function standbySentence(self: Self): string {
-  return `Bridge ${quoted(self.instance)} of cluster ${quoted(self.cluster)} is a standby. List the other bridges' addresses in bridge.uris too.`;
+  return `Bridge ${quoted(self.instance)} of cluster ${quoted(self.cluster)} is a standby: the master is at another of its addresses, and bridge.uris has to list them all.`;
 }
 
 function commonVersion(self: Self, peer: Hello): number | undefined {

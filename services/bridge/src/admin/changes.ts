@@ -17,7 +17,9 @@ export class Changes {
   /** Compares the view with what was said before. */
   notice(view: BridgeView): void {
     const { broker } = view;
-    if (this.#isNews('broker', broker.up ? 'up' : 'down', broker.up ? undefined : broker.reason)) {
+    // Why it is not connected is known once an attempt has failed; one that stops is not trying on.
+    const known = broker.up || (broker.reason !== undefined && !view.draining);
+    if (known && this.#isNews('broker', broker.up ? 'up' : 'down', broker.up ? undefined : broker.reason)) {
       const { address, product, reason } = broker;
       if (broker.up) this.#log.info({ address, product, demand: broker.demandMethod }, 'broker connected');
       else this.#log.warn({ address, reason }, 'broker not connected, trying on');

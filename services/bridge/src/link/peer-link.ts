@@ -56,6 +56,9 @@ export interface LinkStatus {
   readonly bytesOut: number;
 }
 
+/** So many different reasons are kept apart; they come from outside. */
+const mostSaid = 20;
+
 /** What a peer's link needs from its cluster's links. */
 export interface PeerContext {
   readonly cluster: string;
@@ -83,6 +86,8 @@ export class PeerLink {
   #busy = false;
   #wake: { readonly at: number; readonly cancel: () => void } | undefined;
   #reason: string | undefined;
+  /** What was given as a reason since the link was last up. */
+  readonly #said = new Set<string>();
   #ups = 0;
   #roundTripMs: number | undefined;
   #bytesIn = 0;
@@ -269,7 +274,8 @@ export class PeerLink {
       },
       closed: (why) => {
         const dialing = this.#state.is === 'dialing' && this.#state.epoch === epoch;
-        const advice = `Cannot reach cluster '${peer}' at ${end.address}: ${why} Check that its bridge runs and that bridge.uris are right.`;
+        const cause = why.endsWith('.') ? why : `${why}.`;
+        const advice = `Cannot reach cluster '${peer}' at ${end.address}: ${cause} Check that its bridge runs and that bridge.uris are right.`;
         this.dispatch({ is: 'lost', epoch, sentence: dialing ? advice : why });
         if (this.#end?.end === end) this.#settleBytes();
       },
@@ -288,6 +294,7 @@ export class PeerLink {
     const { log, listener } = this.#context;
     this.#ups++;
     this.#reason = undefined;
+    this.#said.clear();
     this.#roundTripMs = undefined;
     const { instance, incarnation, cluster } = hello;
     this.#context.met(cluster, incarnation);
@@ -295,10 +302,12 @@ export class PeerLink {
     this.#guard(() => listener.up(cluster, { instance, incarnation, protocolVersion: version }));
   }
 
-  /** Says why there is no link, once per change of reason. */
+  /** Says why there is no link: each reason once while it lasts, since several addresses have theirs in turn. */
   #report(reason: string): void {
-    if (this.#reason === reason) return;
     this.#reason = reason;
+    if (this.#said.has(reason)) return;
+    if (this.#said.size === mostSaid) this.#said.clear();
+    this.#said.add(reason);
     this.#context.log.warn({ peer: this.#options.cluster, reason }, 'no link');
   }
 

@@ -172,6 +172,26 @@ describe('links over sockets', () => {
     expect((await fetch(`http://127.0.0.1:${east.links.port}/`)).status).toBe(426);
   });
 
+  it('say of each standby once that it is one, however often its turn comes while there is no master', async () => {
+    const standby = (instance: string) =>
+      siteOf('east', { listen: local, peers: [peerOf('west', undefined)], instance });
+    const [one, two] = [standby('east-1'), standby('east-2')];
+    for (const site of [one, two]) site.role = 'standby';
+    await Promise.all([started(one), started(two)]);
+    const uris = [one, two].map((site) => `ws://127.0.0.1:${site.links.port}/`);
+    const policy = { ...testPolicy, backoff: { baseMs: 5, capMs: 5 } };
+    const west = await started(siteOf('west', { peers: [{ ...peerOf('east', 1), uris }], policy }));
+    const refusals = () => west.links.counters()[0]?.refused.get('standby') ?? 0;
+    await awaitUntil('each had its turn five times', () => refusals() >= 10);
+    expect(west.logged.filter(({ level }) => level === 'warn')).toHaveLength(2);
+    two.role = 'master';
+    two.links.roleChanged();
+    await bothUp(west, two);
+    two.role = 'standby';
+    two.links.roleChanged();
+    await awaitUntil('it is said anew', () => west.logged.filter(({ level }) => level === 'warn').length > 2);
+  });
+
   it('end when the bridge becomes a standby, and come back when it is master again', async () => {
     const { east, west } = await pair();
     east.role = 'standby';

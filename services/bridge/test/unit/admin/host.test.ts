@@ -4,7 +4,7 @@ import { ManualClock } from '@tombolo/kernel/clock';
 import { loadTopology } from '@tombolo/topology/load';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BridgeView } from '../../../src/admin/view.ts';
-import { Host, type HostedBridge, peersOf } from '../../../src/host.ts';
+import { type BridgeParts, Host, type HostedBridge, peersOf } from '../../../src/host.ts';
 import { secretsOf } from '../../../src/secrets.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { Redactor } from '../../../src/telemetry/redactor.ts';
@@ -45,6 +45,7 @@ function topologyWith(bridge: object) {
 class FakeBridge implements HostedBridge {
   shown: BridgeView = viewOf();
   started = false;
+  changed = (): void => {};
   letStop = (): void => {};
   readonly #mayStop = new Promise<void>((resolve) => {
     this.letStop = resolve;
@@ -96,7 +97,10 @@ function hostWith(settings: object) {
   const log = createLog({ level: 'info', redactor, destination: { write: (line: string) => void lines.push(line) } });
   const clock = new ManualClock();
   const config = { hash: 7, timestampSeconds: 1000 };
-  const createBridge = () => bridge;
+  const createBridge = ({ changed }: BridgeParts) => {
+    bridge.changed = () => changed?.();
+    return bridge;
+  };
   const base = { topology, clusters: ['west'], instance: 'west-0', version: '0.1.0', log, redactor, clock };
   const phrases = () => lines.map((line) => JSON.parse(line).msg as string);
   return { make: () => new Host({ ...base, config, createBridge }), bridge, clock, lines, phrases };
@@ -172,6 +176,30 @@ describe('the host of bridges', () => {
     bridge.shown = viewOf();
     clock.advance(5_000);
     expect(phrases().filter((phrase) => phrase === 'broker connected')).toHaveLength(2);
+  });
+
+  it('tells of a connection that broke and was there again before anybody looked', async () => {
+    const { bridge, phrases } = await startHost({});
+    const { broker } = viewOf();
+    bridge.shown = viewOf({ broker: { ...broker, up: false, state: 'down', reason: 'the broker dropped it' } });
+    bridge.changed();
+    bridge.shown = viewOf();
+    bridge.changed();
+    expect(phrases().slice(-2)).toEqual(['broker not connected, trying on', 'broker connected']);
+  });
+
+  it('does not call a broker missing that was not tried yet, nor one that a stopping bridge has let go', async () => {
+    const { bridge, clock, phrases, host } = await startHost({});
+    const { broker } = viewOf();
+    const down = (reason?: string) => {
+      bridge.shown = viewOf({ broker: { ...broker, up: false, state: 'down', reason } });
+      bridge.changed();
+    };
+    down();
+    clock.advance(5_000);
+    void host.stop();
+    down('not connected yet');
+    expect(phrases()).not.toContain('broker not connected, trying on');
   });
 
   it('knows every secret of the topology and every peer', () => {
