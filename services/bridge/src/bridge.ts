@@ -17,6 +17,8 @@ import type { Links, LinksOptions } from './link/links.ts';
 import { Mastership } from './mastership.ts';
 import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
+import type { ParkedMessages } from './stream/parked-messages.ts';
+import type { RecordStore } from './stream/record-store.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
 
 /** What a bridge does with its links. */
@@ -36,6 +38,8 @@ export interface BridgeOptions extends BridgeParts {
   /** See Candidacy. */
   readonly graceMs: number;
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
+  /** Where the record of what is in doubt outlives the process; absent: nowhere. */
+  readonly createRecordStore?: () => RecordStore;
   /** How long addresses of replies are valid and their queues are kept; for tests. */
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
@@ -178,6 +182,10 @@ export class Bridge implements HostedBridge {
     dryRun: boolean,
   ): Promise<readonly { readonly queue: string; readonly messages: number }[]> {
     return (await this.#mastership?.topicSource.cleanup(peer, dryRun)) ?? [];
+  }
+
+  get deadLetters(): ParkedMessages | undefined {
+    return this.#mastership?.parkedMessages;
   }
 
   // ---- drain ---------------------------------------------------------------------------------------------------------------
@@ -380,8 +388,13 @@ export class Bridge implements HostedBridge {
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       topicBuffers: mastership ? mastership.topicSource.views() : [],
+      deadLetters: mastership?.deadLetters.view(),
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
-      notes: [...topology.warnings.map(({ message }) => message), ...this.#limitations],
+      notes: [
+        ...topology.warnings.map(({ message }) => message),
+        ...this.#limitations,
+        ...(mastership?.troubles ?? []),
+      ],
     };
   }
 

@@ -3,6 +3,7 @@ import { Fault } from '@tombolo/kernel/fault';
 import { Bridge } from './bridge.ts';
 import type { Broker, BrokerListener } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
+import { RedisRecordStore } from './deduplication/redis-record.ts';
 import { BrokerElection } from './election/broker-election.ts';
 import type { Election } from './election/election.ts';
 import { electionPolicy } from './election/election-machine.ts';
@@ -13,6 +14,7 @@ import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
 import { brokerConfig, linkPeers, linkTls } from './parts.ts';
 import { RedisClient } from './redis/redis-client.ts';
+import type { RecordStore } from './stream/record-store.ts';
 
 /**
  * A bridge with a real broker and real links, as the topology describes them.
@@ -37,6 +39,7 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
     wallClock: () => Date.now(),
     election: electionOf(parts, random),
     graceMs: election.type === 'redis' ? election.leaseMs : Number.POSITIVE_INFINITY,
+    ...recordsOf(parts, random),
     createBroker: (listener: BrokerListener): Broker => new RabbitBroker(config, listener, { clock, random, log }),
     createLinks: (host, peers) =>
       new Links({
@@ -65,6 +68,27 @@ function electionOf({ topology, cluster, instance, clock, log }: BridgeParts, ra
   const client = new RedisClient({ server: redis, commandTimeoutMs: timeoutMs, random, log });
   const store = new RedisLease(client, leaseKey(prefix, cluster));
   return new LeaseElection({ store, owner, leaseMs, clock, random, wallClock: () => Date.now(), log });
+}
+
+/** How long a command of the record may take (ms): a stream that opens waits for one at most. */
+const RECORD_TIMEOUT_MS = 1_000;
+
+/** Where the record of what is in doubt lives besides memory, if the cluster's section says so. */
+function recordsOf(
+  { topology, cluster, log }: BridgeParts,
+  random: () => number,
+): { readonly createRecordStore?: () => RecordStore } {
+  const { deduplication } = topology.clusters[cluster]!.bridge;
+  if (deduplication.type !== 'redis') return {};
+  const { network } = topology;
+  const wallClock = () => Date.now();
+  return {
+    createRecordStore: () => {
+      const server = deduplication.redis;
+      const client = new RedisClient({ server, commandTimeoutMs: RECORD_TIMEOUT_MS, random, log });
+      return new RedisRecordStore({ client, network, cluster, wallClock });
+    },
+  };
 }
 
 /**

@@ -4,12 +4,8 @@ import type { Topology } from '@tombolo/topology/topology';
  * What the topology asks of this cluster's bridge that this version does not do, as sentences: nobody should find out at night
  * that an option was read and not obeyed.
  */
-export function limitations({ clusters, connectors }: Topology, cluster: string): string[] {
+export function limitations({ connectors }: Topology, cluster: string): string[] {
   const found: string[] = [];
-  const bridge = clusters[cluster]?.bridge;
-  if (bridge?.deduplication.type === 'redis') {
-    found.push(`clusters.${cluster}.bridge.deduplication: redis is not available yet; the record is kept in memory`);
-  }
   for (const connector of connectors) {
     const { name, from, to, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;

@@ -7,10 +7,15 @@ import { Replies } from './reply/replies.ts';
 import { ReplyLanding } from './reply/reply-landing.ts';
 import { isReplyName, type ReplyOrigin } from './reply/reply-origin.ts';
 import type { Agreement } from './routing/agreement.ts';
+import { shownName } from './routing/destination-key.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
 import { queueLanding } from './stream/landing.ts';
+import { ParkedMessages } from './stream/parked-messages.ts';
+import type { RecordStore } from './stream/record-store.ts';
+import { Recorder } from './stream/recorder.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
+import { SinkRecords } from './stream/sink-records.ts';
 import { SourceHalf } from './stream/source-half.ts';
 import type { SeenExchanges } from './topic/seen-exchanges.ts';
 import { TopicSink } from './topic/topic-sink.ts';
@@ -26,6 +31,8 @@ export interface MastershipOptions extends BridgeParts {
   readonly replyOrigin: ReplyOrigin;
   readonly wallClock: () => number;
   readonly view: () => BridgeView;
+  /** Where the record of what is in doubt outlives the process; absent: nowhere. */
+  readonly createRecordStore?: () => RecordStore;
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
 
@@ -39,7 +46,10 @@ export class Mastership {
   readonly replies: Replies;
   readonly topicSink: TopicSink;
   readonly topicSource: TopicSource;
+  readonly deadLetters: DeadLetters;
+  readonly parkedMessages: ParkedMessages;
   readonly #exchanges: SeenExchanges;
+  readonly #recorder: Recorder | undefined;
 
   constructor(options: MastershipOptions) {
     const { agreement, broker, clock, cluster, exchanges, incarnation, links, log, metrics } = options;
@@ -105,16 +115,20 @@ export class Mastership {
       release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
     });
     const landings = { queue: queueLanding, topic: topicSink, reply: new ReplyLanding(origin, metrics, wallClock) };
+    const recorder = recorderOf(options);
     const sink = new SinkHalf({
       ...half,
       landing: (kind) => (kind === 'cluster' ? queueLanding : landings[kind]),
       admission: replies,
+      records: recorder && new SinkRecords(recorder, clock, wallClock),
+    });
+    const deadLetters = new DeadLetters({
+      ...{ broker, settings: settings.deadLetters, metrics, log, clock, wallClock, incarnation },
+      restored: (properties) => origin.restored(properties),
     });
     const source: SourceHalf = new SourceHalf({
       ...half,
-      deadLetters: new DeadLetters(broker, settings.deadLetters, metrics, log, (properties) =>
-        origin.restored(properties),
-      ),
+      deadLetters,
       ended: (peer, destination) => {
         if (destination.kind === 'reply') replies.ended(destination.name);
         else topicSource.ended(peer, destination);
@@ -140,7 +154,10 @@ export class Mastership {
     this.replies = replies;
     this.topicSink = topicSink;
     this.topicSource = topicSource;
+    this.deadLetters = deadLetters;
+    this.parkedMessages = new ParkedMessages(broker, deadLetters, log);
     this.#exchanges = exchanges;
+    this.#recorder = recorder;
     exchanges.watchedBy({
       exchangeChanged: (exchange, now) => {
         topicSink.exchangeChanged(exchange, now);
@@ -148,6 +165,12 @@ export class Mastership {
       },
       bindingsVisible: (visible) => topicSink.bindingsVisible(visible),
     });
+  }
+
+  /** What an operator should know, as sentences. */
+  get troubles(): readonly string[] {
+    const trouble = this.#recorder?.trouble;
+    return trouble === undefined ? [] : [trouble];
   }
 
   /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */
@@ -170,9 +193,21 @@ export class Mastership {
     this.topicSource.close();
     this.topicSink.close();
     this.source.close();
+    this.deadLetters.close();
     this.sink.close();
     this.router.close();
   }
+}
+
+/** Who writes down what is in doubt, if the cluster's section says where. */
+function recorderOf({ createRecordStore, clock, wallClock, log, metrics }: MastershipOptions): Recorder | undefined {
+  if (!createRecordStore) return undefined;
+  return new Recorder({
+    ...{ store: createRecordStore(), clock, wallClock, log },
+    changed: (up) => metrics.deduplicationUp(up),
+    unrecorded: ({ destination }, connector, messages) =>
+      metrics.possibleDuplicates(connector, shownName(destination), 'unrecorded', messages),
+  });
 }
 
 const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: true };

@@ -2,7 +2,7 @@ import type { DrainCheck, DrainRow } from '@tombolo/bridge/admin/drain-check';
 import type { DrainScope } from '@tombolo/bridge/admin/operations';
 import type { DrainView, LeftOver } from '@tombolo/bridge/admin/view';
 import type { Command } from 'commander';
-import { inquire, type OperationOptions, operate, patientMs, withOperationOptions } from './operation.ts';
+import { type OperationOptions, operate, withOperationOptions } from './operation.ts';
 import { type Palette, plain, printable, renderTable, terminalPalette } from './render.ts';
 
 interface DrainOptions extends OperationOptions {
@@ -18,6 +18,9 @@ export interface Drained {
   readonly drains: readonly DrainView[];
 }
 
+/** A drain takes as long as `drainTimeout` allows it, and a look at what is left waits for the broker's statistics. */
+const patient = { timeoutMs: 600_000 };
+
 /** `tombolo drain`: this process, the cluster, or the question whether anything is left. */
 export function drainCommand(program: Command): void {
   withOperationOptions(program.command('drain'))
@@ -30,13 +33,13 @@ export function drainCommand(program: Command): void {
       if (cluster && check) command.error('error: --cluster drains, --check only looks: choose one');
       const asJson = json || !process.stdout.isTTY;
       if (check) {
-        const found = await inquire<DrainCheck>('/api/v1/drain', options);
+        const found = await operate<DrainCheck>('/api/v1/drain', options, undefined, { ...patient, method: 'GET' });
         process.stdout.write(asJson ? `${JSON.stringify(found)}\n` : renderDrainCheck(found, terminalPalette()));
         if (found.left) process.exitCode = 1;
         return;
       }
       const scope: DrainScope = cluster ? 'cluster' : 'process';
-      const drained = await operate<Drained>('/api/v1/drain', options, { scope }, patientMs);
+      const drained = await operate<Drained>('/api/v1/drain', options, { scope }, patient);
       process.stdout.write(asJson ? `${JSON.stringify(drained)}\n` : renderDrained(drained, terminalPalette()));
       if (drained.left.length > 0) process.exitCode = 1;
     });

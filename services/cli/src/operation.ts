@@ -1,16 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import type { Command } from 'commander';
+import { Unreachable } from './snapshot.ts';
 
 /** Where an operation is sent, and what opens the door. */
 export interface OperationOptions {
   readonly url: string;
   readonly tokenFile?: string;
 }
-
-const timeoutMs = 60_000;
-/** A drain takes as long as `drainTimeout` allows it, and a look at what is left waits for the broker's statistics. */
-export const patientMs = 600_000;
 
 /** The options that every operation takes. */
 export function withOperationOptions(command: Command): Command {
@@ -21,23 +18,13 @@ export function withOperationOptions(command: Command): Command {
 
 /**
  * Asks a bridge to do something.
- * @throws Fault with what the bridge said when it refuses (a standby names its master), or that nobody answered
+ * @throws Error with what the bridge said when it refuses (a standby names its master); Unreachable when nobody answered
  */
-export function operate<T>(path: string, options: OperationOptions, body?: object, withinMs = timeoutMs): Promise<T> {
-  return call<T>('POST', path, options, body, withinMs);
-}
-
-/** Asks the master something. @throws Fault as `operate` does */
-export function inquire<T>(path: string, options: OperationOptions): Promise<T> {
-  return call<T>('GET', path, options, undefined, patientMs);
-}
-
-async function call<T>(
-  method: 'GET' | 'POST',
+export async function operate<T>(
   path: string,
   { url, tokenFile }: OperationOptions,
-  body: object | undefined,
-  withinMs: number,
+  body?: object,
+  { method = 'POST', timeoutMs = 60_000 }: { readonly method?: 'GET' | 'POST'; readonly timeoutMs?: number } = {},
 ): Promise<T> {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Fault('TOMBOLO_USAGE', `"${url}" is no URL of a bridge; expected something like http://127.0.0.1:7461.`);
@@ -46,7 +33,7 @@ async function call<T>(
   try {
     response = await fetch(new URL(path, url), {
       method,
-      signal: AbortSignal.timeout(withinMs),
+      signal: AbortSignal.timeout(timeoutMs),
       headers: {
         ...(body && { 'content-type': 'application/json' }),
         ...(tokenFile !== undefined && { authorization: `Bearer ${tokenOf(tokenFile)}` }),
@@ -57,7 +44,7 @@ async function call<T>(
     if (thrown instanceof Fault) throw thrown;
     const { cause } = thrown as { cause?: { message?: string } };
     const why = cause?.message ?? messageOf(thrown);
-    throw new Error(`No bridge answers at ${url}: ${why}. Is it running, and is this its bridge.admin?`);
+    throw new Unreachable(`No bridge answers at ${url}: ${why}. Is it running, and is this its bridge.admin?`);
   }
   const answer = (await response.json().catch(() => ({}))) as T & { readonly message?: string };
   if (response.ok) return answer;

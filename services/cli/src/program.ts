@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
 import { cleanupCommand } from './cleanup.ts';
+import { deadLettersCommand } from './dead-letters.ts';
 import { drainCommand } from './drain.ts';
 import { pauseCommands } from './pause.ts';
 import { releaseCommand } from './release.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
+import { Unreachable } from './snapshot.ts';
 import { statusCommand } from './status.ts';
 import { traceCommand } from './trace.ts';
 import { validateCommand } from './validate.ts';
@@ -34,6 +36,7 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     drainCommand,
     releaseCommand,
     cleanupCommand,
+    deadLettersCommand,
   ];
   for (const add of commands) add(program);
   try {
@@ -43,7 +46,8 @@ export async function runProgram(args: readonly string[]): Promise<void> {
       process.exitCode = thrown.exitCode === 0 ? 0 : 2;
     } else {
       process.stderr.write(`tombolo: ${messageOf(thrown)}\n`);
-      process.exitCode = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE' ? 2 : 1;
+      const isUsage = thrown instanceof Fault && thrown.code === 'TOMBOLO_USAGE';
+      process.exitCode = isUsage ? 2 : thrown instanceof Unreachable ? 3 : 1;
     }
   }
 }

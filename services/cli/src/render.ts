@@ -87,6 +87,12 @@ export function renderStatus(snapshot: Snapshot, palette: Palette = plain): stri
   if (complaints.length === 0) lines.push('', palette.good('All is well.'));
   else lines.push('', palette.bad('Needs attention'), ...complaints.map((text) => `  - ${text}`));
 
+  const { deadLetters } = status;
+  if (deadLetters?.messages) {
+    const what = `${deadLetters.messages} parked in ${printable(deadLetters.queue)} (tombolo dead-letters list)`;
+    lines.push('', `${palette.strong('Dead letters')}  ${what}`);
+  }
+
   const section = <T>(title: string, rows: readonly T[], columns: readonly Column<T>[]): void => {
     if (rows.length === 0) lines.push('', `${palette.strong(title)}  ${palette.quiet('none')}`);
     else lines.push('', palette.strong(title), ...renderTable(rows, columns, palette).map((row) => `  ${row}`));

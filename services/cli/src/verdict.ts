@@ -30,5 +30,7 @@ export function complaintsAbout({ status, demand, streams }: Snapshot): string[]
       `The stream of ${destination} ${role === 'source' ? 'to' : 'from'} ${peer} is refused: ${blockedBy ?? ''}`,
     );
   }
+  const { deadLetters } = status;
+  if (deadLetters?.problem !== undefined) complaints.push(deadLetters.problem);
   return complaints;
 }

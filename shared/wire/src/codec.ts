@@ -116,10 +116,10 @@ function decodeMessages(head: Fields, raw: Buffer): MessagesFrame {
 function encodeCollected(frame: CollectedFrame): Buffer {
   const { kind, items, ...head } = frame;
   let length = 0;
-  const counted = items.map(({ destination, digests, ids }) => {
+  const counted = items.map(({ destination, digests, ids, ageMs }) => {
     if (digests.length !== ids.length * 16) invalid('digests and ids differ in length');
     length += digests.length + ids.length;
-    return { destination, count: ids.length };
+    return { destination, count: ids.length, ...(ageMs !== undefined && { ageMs }) };
   });
   const bytes = begin(kind, { ...head, items: counted }, length);
   let at = bytes.length - length;

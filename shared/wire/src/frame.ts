@@ -275,11 +275,15 @@ export interface CollectedFrame extends Relayable {
   readonly sink: string;
   readonly incarnation: number;
   readonly complete: boolean;
-  /** `digests`: 16 bytes each, concatenated; `ids`: a byte each, 1 when the message has an id. */
+  /**
+   * `digests`: 16 bytes each, concatenated; `ids`: a byte each, 1 when the message has an id; `ageMs`: none of them was confirmed
+   * longer ago, ms; absent: unknown.
+   */
   readonly items: readonly {
     readonly destination: Destination;
     readonly digests: Uint8Array;
     readonly ids: Uint8Array;
+    readonly ageMs?: number;
   }[];
 }
 

@@ -89,7 +89,8 @@ export const headReaders: Readers = {
       const digests = raw.subarray(at, at + count * digestBytes);
       const ids = raw.subarray(at + count * digestBytes, at + count * (digestBytes + 1));
       at += count * (digestBytes + 1);
-      return { destination: destination(item, 'destination'), digests, ids };
+      const ageMs = optional(item, 'ageMs', milliseconds);
+      return { destination: destination(item, 'destination'), digests, ids, ...(ageMs !== undefined && { ageMs }) };
     });
     if (at !== raw.length) invalid('bytes follow the last digest');
     return { kind: 'collected', ...collectionKey(head), complete: flag(head, 'complete'), items };

@@ -122,6 +122,17 @@ export function messageId(properties: Uint8Array, at: PropertyOffsets = scan(pro
   return shortString(properties, at.messageId);
 }
 
+/** What the sender says that the body is, when set. */
+export function contentType(properties: Uint8Array, at: PropertyOffsets = scan(properties)): string | undefined {
+  return (at.flags & flags.contentType) === 0 ? undefined : shortString(properties, 2);
+}
+
+/** When the sender says that the message was made, in seconds since 1970, when set. */
+export function timestampSeconds(properties: Uint8Array, at: PropertyOffsets = scan(properties)): number | undefined {
+  if (at.timestamp < 0) return undefined;
+  return u32(properties, at.timestamp) * 0x1_0000_0000 + u32(properties, at.timestamp + 4);
+}
+
 /** The time to live as the sender wrote it: decimal milliseconds, if it is well-formed. */
 export function expiration(properties: Uint8Array, at: PropertyOffsets = scan(properties)): string | undefined {
   return shortString(properties, at.expiration);

@@ -89,11 +89,15 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
     complete: fc.boolean(),
     items: fc.array(
       fc.nat(4).chain((count) =>
-        fc.record({
-          destination,
-          digests: fc.uint8Array({ minLength: count * 16, maxLength: count * 16 }).map((array) => Buffer.from(array)),
-          ids: fc.uint8Array({ minLength: count, maxLength: count }).map((array) => Buffer.from(array)),
-        }),
+        fc.record(
+          {
+            destination,
+            digests: fc.uint8Array({ minLength: count * 16, maxLength: count * 16 }).map((array) => Buffer.from(array)),
+            ids: fc.uint8Array({ minLength: count, maxLength: count }).map((array) => Buffer.from(array)),
+            ageMs: fc.nat(1_000_000),
+          },
+          { requiredKeys: ['destination', 'digests', 'ids'] },
+        ),
       ),
       { maxLength: 4 },
     ),

@@ -1,3 +1,4 @@
+import type { DeadLetterDesk } from './dead-letter-routes.ts';
 import type { DrainCheck } from './drain-check.ts';
 import type { GivenBack, LeftOver } from './view.ts';
 
@@ -22,4 +23,6 @@ export interface Operations {
   checkDrain(): Promise<DrainCheck>;
   /** Gives back what is held for a peer, unless it is a dry run; says what that is, or that the peer is there. */
   release(peer: string, dryRun: boolean): readonly GivenBack[] | 'reachable';
+  /** What could not be delivered; undefined on a standby. */
+  readonly deadLetters: DeadLetterDesk | undefined;
 }

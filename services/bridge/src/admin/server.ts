@@ -7,6 +7,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Redactor } from '../telemetry/redactor.ts';
 import { listenOn } from './address.ts';
 import type { Trace } from './conclusion.ts';
+import { addDeadLetterRoutes } from './dead-letter-routes.ts';
 import { drainRoutes } from './drain-routes.ts';
 import { guardOperation, refuse, refuseOnStandby } from './guard.ts';
 import type { Operations } from './operations.ts';
@@ -124,6 +125,7 @@ export function createAdminServer(options: AdminOptions): FastifyInstance {
       return { items };
     },
   );
+  addDeadLetterRoutes(server, options);
   drainRoutes(server, options);
   return server;
 }

@@ -1,4 +1,13 @@
-import type { BridgeView, BrokerView, ConnectorView, DemandView, DrainView, LinkView, StreamView } from './view.ts';
+import type {
+  BridgeView,
+  BrokerView,
+  ConnectorView,
+  DeadLetterView,
+  DemandView,
+  DrainView,
+  LinkView,
+  StreamView,
+} from './view.ts';
 
 /** What `/readyz` answers: whether this bridge does what it is there for, and if not, why. */
 export interface Readiness {
@@ -22,6 +31,7 @@ export interface Status {
   readonly broker: BrokerView;
   readonly links: readonly LinkView[];
   readonly connectors: readonly ConnectorView[];
+  readonly deadLetters?: DeadLetterView | undefined;
   readonly notes: readonly string[];
   readonly totals: { readonly demand: number; readonly streams: number };
 }
@@ -50,10 +60,10 @@ export function readiness(view: BridgeView): Readiness {
 /** The view without demand and streams. */
 export function statusOf(view: BridgeView): Status {
   const { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation } = view;
-  const { broker, links, connectors, notes, demand, streams } = view;
+  const { broker, links, connectors, deadLetters, notes, demand, streams } = view;
   const identity = { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation };
   const totals = { demand: demand.length, streams: streams.length };
-  return { ...identity, readiness: readiness(view), broker, links, connectors, notes, totals };
+  return { ...identity, readiness: readiness(view), broker, links, connectors, deadLetters, notes, totals };
 }
 
 /** One page of a table, of the rows of one destination when one is asked for; in order of destination. */

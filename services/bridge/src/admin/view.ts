@@ -29,6 +29,8 @@ export interface BridgeView {
   readonly demand: readonly DemandView[];
   readonly streams: readonly StreamView[];
   readonly topicBuffers: readonly TopicBufferView[];
+  /** On the master only. */
+  readonly deadLetters?: DeadLetterView | undefined;
   /** Warnings of the topology file and what else an operator should know, as sentences. */
   readonly notes: readonly string[];
 }
@@ -103,6 +105,15 @@ export interface TopicBufferView {
   readonly limitBytes: number;
 }
 
+/** The queue of what could not be delivered. */
+export interface DeadLetterView {
+  readonly queue: string;
+  /** As last looked at, seconds ago; undefined: not yet. */
+  readonly messages: number | undefined;
+  /** Why messages cannot be parked at present, and what to do, as a sentence. */
+  readonly problem: string | undefined;
+}
+
 export interface StreamView {
   readonly role: 'source' | 'sink';
   readonly peer: string;
@@ -126,8 +137,67 @@ export interface StreamView {
   readonly rejected: number;
   readonly returned: number;
   readonly suppressed: number;
+  /**
+   * Sink: messages that would be doubled if this bridge died now, as far as the record in Redis goes; undefined at a source, and
+   * without Redis.
+   */
+  readonly unrecorded?: number | undefined;
   /** Sequence numbers that are missing, when something is being asked for again. */
   readonly missing: SequenceRanges;
+}
+
+/** Which dead letters are meant: those to which all applies that is given. */
+export interface DeadLetterSelection {
+  /** The dead letter's own id, or the message id that its sender gave it. */
+  readonly id?: string;
+  readonly destination?: string;
+  readonly peer?: string;
+  /** A part of the reason. */
+  readonly reason?: string;
+}
+
+/** A dead letter as it is shown: never its body. */
+export interface ParkedMessage {
+  readonly id: string | undefined;
+  readonly messageId: string | undefined;
+  readonly destination: string | undefined;
+  readonly peer: string | undefined;
+  readonly connector: string | undefined;
+  /** The queue that it goes back to when it is replayed. */
+  readonly queue: string | undefined;
+  readonly reason: string | undefined;
+  readonly attempts: number | undefined;
+  /** When it was parked, ISO 8601 in UTC. */
+  readonly time: string | undefined;
+  /** Of its body. */
+  readonly bytes: number;
+  readonly contentType: string | undefined;
+  /** When its sender says that it was made, since 1970. */
+  readonly timestampSeconds: number | undefined;
+}
+
+export interface ParkedPage {
+  readonly queue: string;
+  readonly items: readonly ParkedMessage[];
+  /** Those that were selected among those that were read. */
+  readonly total: number;
+  readonly page: number;
+  readonly pageSize: number;
+  /** False: there are more than are read for a list. */
+  readonly complete: boolean;
+}
+
+export interface ReplayResult {
+  readonly selected: number;
+  /** Back in their queues; of a dry run: whose queues are there. */
+  readonly replayed: number;
+  /** Stay parked. */
+  readonly kept: readonly { readonly queue: string | undefined; readonly why: string; readonly messages: number }[];
+}
+
+export interface DropResult {
+  readonly selected: number;
+  readonly dropped: number;
 }
 
 /** What was still in flight on a stream when the time for it was over. */

@@ -27,6 +27,7 @@ export class RedisClient {
   readonly #log: Log;
   #reason = 'not connected yet';
   #toldDown = false;
+  #connections = 0;
   #closed = false;
 
   constructor(options: RedisClientOptions) {
@@ -37,6 +38,7 @@ export class RedisClient {
     this.#client.on('error', (error: unknown) => this.#failed(messageOf(error)));
     this.#client.on('close', () => this.#failed(undefined));
     this.#client.on('ready', () => {
+      this.#connections++;
       if (this.#toldDown) this.#log.info({ uri: this.#uri }, 'Redis is connected again');
       this.#toldDown = false;
     });
@@ -45,6 +47,11 @@ export class RedisClient {
   /** True while commands can be sent. */
   get connected(): boolean {
     return this.#client.status === 'ready';
+  }
+
+  /** How often it has been connected, so far: after a change the server may have been restarted, or be another one. */
+  get connections(): number {
+    return this.#connections;
   }
 
   /**

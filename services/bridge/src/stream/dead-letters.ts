@@ -1,5 +1,8 @@
-import { deadLetterProperties } from '@tombolo/wire/dead-letter-properties';
+import type { Clock } from '@tombolo/kernel/clock';
+import { messageOf } from '@tombolo/kernel/fault';
+import { deadLetterHeaders, deadLetterProperties } from '@tombolo/wire/dead-letter-properties';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
+import type { DeadLetterView } from '../admin/view.ts';
 import type { Broker, Publisher, PublishOutcome } from '../broker/port.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Taken } from './effects.ts';
@@ -18,84 +21,169 @@ export interface DeadLetterContext {
   readonly peer: string;
   readonly destination: string;
   readonly connector: string;
+  /** The queue that it was taken from. */
+  readonly queue: string;
+  /** How many times the sink was given it. */
+  readonly attempts: number;
 }
+
+export interface DeadLettersOptions {
+  readonly broker: Broker;
+  readonly settings: DeadLetterSettings;
+  readonly metrics: Pick<Metrics, 'deadLettered' | 'deadLetters'>;
+  readonly log: ShellLog;
+  readonly clock: Clock;
+  /** Milliseconds since 1970, for people. */
+  readonly wallClock: () => number;
+  /** With a number that grows, it names what this bridge has parked. */
+  readonly incarnation: number;
+  /** Gives a request the `reply-to` back that it had when it left. */
+  readonly restored: (properties: Uint8Array) => Uint8Array;
+}
+
+/** How often the queue is looked at: as long as it is there, and otherwise. */
+const LOOK_MS = 5_000;
+const LOOK_ABSENT_MS = 60_000;
 
 /**
  * The dead-letter queue at the source: what the sink can never take is stored here with the reason before it is removed from
  * its own queue. It is declared with the first dead letter.
  */
 export class DeadLetters {
-  #broker: Broker;
-  #settings: DeadLetterSettings;
-  #metrics: Metrics;
-  #log: ShellLog;
-  readonly #restored: (properties: Uint8Array) => Uint8Array;
+  readonly #options: DeadLettersOptions;
   #publisher: Publisher | undefined;
   #pending = new Map<number, (outcome: PublishOutcome) => void>();
   #next = 0;
+  #parked = 0;
+  #messages: number | undefined;
+  #problem: string | undefined;
+  #cancelLook = (): void => {};
+  #closed = false;
 
-  /** @param restored gives a request the `reply-to` back that it had when it left */
-  constructor(
-    broker: Broker,
-    settings: DeadLetterSettings,
-    metrics: Metrics,
-    log: ShellLog,
-    restored: (properties: Uint8Array) => Uint8Array,
-  ) {
-    this.#broker = broker;
-    this.#settings = settings;
-    this.#metrics = metrics;
-    this.#log = log;
-    this.#restored = restored;
+  constructor(options: DeadLettersOptions) {
+    this.#options = options;
+    this.#lookIn(0);
+  }
+
+  get queue(): string {
+    return this.#options.settings.queue;
+  }
+
+  view(): DeadLetterView {
+    return { queue: this.queue, messages: this.#messages, problem: this.#problem };
+  }
+
+  /** Tells those that are parked from now on from those that are there. */
+  mark(): (id: string | undefined) => boolean {
+    const parked = this.#parked;
+    const prefix = this.#id('');
+    return (id) => id?.startsWith(prefix) === true && Number(id.slice(prefix.length)) > parked;
   }
 
   /** Resolves with true once the broker has confirmed it; false: try again later. */
   async park(message: Taken, context: DeadLetterContext): Promise<boolean> {
-    const { queue, maxBytes, ttlMs } = this.#settings;
-    if (!this.#publisher) {
-      if (!(await this.#broker.source.inspect(queue))) {
-        // A full dead-letter queue refuses: the message then stays where it is, instead of pushing an older one out.
-        const bounds = { maxLengthBytes: maxBytes, overflow: 'reject-publish', messageTtlMs: ttlMs };
-        await this.#broker.source.declare(queue, { type: 'classic', durable: true, ...bounds });
-      }
-      this.#publisher ??= this.#broker.sink.publisher(queue, {
-        outcome: (ids, outcome) => {
-          for (const id of ids) {
-            this.#pending.get(id)?.(outcome);
-            this.#pending.delete(id);
-          }
-        },
+    const { log, metrics, restored, wallClock } = this.#options;
+    const { destination, peer, reason, connector, queue } = context;
+    const facts = { destination, peer, reason, deadLetters: this.queue };
+    try {
+      const publisher = await this.#ready();
+      const headers = deadLetterHeaders({
+        ...{ id: this.#id(++this.#parked), reason, peer, destination, connector, queue },
+        attempts: String(context.attempts),
+        time: new Date(wallClock()).toISOString(),
+        exchange: message.exchange,
+        'routing-key': message.routingKey,
       });
-    }
-    const headers = {
-      'x-tombolo-reason': context.reason,
-      'x-tombolo-peer': context.peer,
-      'x-tombolo-destination': context.destination,
-      'x-tombolo-attempts': '1',
-      'x-tombolo-time': new Date().toISOString(),
-    };
-    // As it would be published at the sink: the sender's user-id and CC must not be obeyed here either.
-    let outcome = await this.#publish(deadLetterProperties(this.#restored(message.properties), headers), message.body);
-    if (outcome === 'poison') {
+      // The sender's user-id and CC must not be obeyed here either; all else is as it was.
+      const properties = forwardedProperties(message.original, { path: [] });
+      let outcome = await this.#publish(publisher, deadLetterProperties(restored(properties), headers), message.body);
       // With our headers it may be larger than a frame; without them its own broker has taken it before.
-      const bare = forwardedProperties(message.original, { path: [] });
-      outcome = await this.#publish(deadLetterProperties(bare, {}), message.body);
+      if (outcome === 'poison')
+        outcome = await this.#publish(publisher, deadLetterProperties(properties, {}), message.body);
+      this.#judge(outcome);
+      if (outcome !== 'confirmed') {
+        log.warn({ ...facts, outcome, advice: this.#problem }, 'message cannot be parked, trying later');
+        return false;
+      }
+    } catch (thrown) {
+      this.#publisher = undefined;
+      this.#problem = `What cannot be delivered stays in its queue: ${messageOf(thrown)}`;
+      log.error({ ...facts, advice: this.#problem }, 'message cannot be parked, trying later');
+      return false;
     }
-    if (outcome === 'returned') this.#publisher = undefined; // the queue was deleted: declare it again
-    const stored = outcome === 'confirmed';
-    const { destination, peer, reason } = context;
-    if (stored) this.#log.warn({ destination, peer, reason, deadLetters: queue }, 'message parked');
-    else this.#log.warn({ destination, peer, outcome, deadLetters: queue }, 'message cannot be parked, trying later');
-    if (stored) this.#metrics.deadLettered(context.connector, context.destination, 'rejected', 1);
-    return stored;
+    log.warn(facts, 'message parked');
+    metrics.deadLettered(connector, destination, 'rejected', 1);
+    this.#lookIn(1_000);
+    return true;
   }
 
-  #publish(properties: Uint8Array, body: Uint8Array): Promise<PublishOutcome> {
+  /** Looks at the queue soon: something has changed there. */
+  look(): void {
+    this.#lookIn(0);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelLook();
+    this.#publisher?.close();
+  }
+
+  #id(serial: number | ''): string {
+    return `${this.#options.incarnation.toString(36)}.${serial}`;
+  }
+
+  async #ready(): Promise<Publisher> {
+    if (this.#publisher) return this.#publisher;
+    const { broker, settings } = this.#options;
+    const { queue, maxBytes, ttlMs } = settings;
+    if (!(await broker.source.inspect(queue))) {
+      // A full dead-letter queue refuses: the message then stays where it is, instead of pushing an older one out.
+      const bounds = { maxLengthBytes: maxBytes, overflow: 'reject-publish', messageTtlMs: ttlMs };
+      await broker.source.declare(queue, { type: 'classic', durable: true, ...bounds });
+    }
+    this.#publisher ??= broker.sink.publisher(queue, {
+      outcome: (ids, outcome) => {
+        for (const id of ids) {
+          this.#pending.get(id)?.(outcome);
+          this.#pending.delete(id);
+        }
+      },
+    });
+    return this.#publisher;
+  }
+
+  #publish(publisher: Publisher, properties: Uint8Array, body: Uint8Array): Promise<PublishOutcome> {
     const id = this.#next++;
-    if (this.#broker.sink.unpublishable({ properties, body })?.includes('header')) return Promise.resolve('poison');
+    if (this.#options.broker.sink.unpublishable({ properties, body })?.includes('header'))
+      return Promise.resolve('poison');
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      this.#publisher!.publish([{ id, exchange: '', routingKey: this.#settings.queue, properties, body }]);
+      publisher.publish([{ id, exchange: '', routingKey: this.queue, properties, body }]);
+    });
+  }
+
+  #judge(outcome: PublishOutcome): void {
+    const { queue } = this;
+    if (outcome === 'confirmed') this.#problem = undefined;
+    if (outcome === 'refused')
+      this.#problem = `Queue ${queue} takes no more dead letters: it is full, or may not be written to. Replay or drop some (tombolo dead-letters), raise its bound, or grant the permission. Until then what cannot be delivered stays in its queue.`;
+    // The queue was deleted: it is declared again for the next.
+    if (outcome === 'returned') this.#publisher = undefined;
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#closed) return;
+    const { broker, clock, metrics } = this.#options;
+    this.#cancelLook();
+    this.#cancelLook = clock.wake(clock.now() + ms, () => {
+      broker.source.inspect(this.queue).then(
+        (found) => {
+          this.#messages = found?.ready ?? 0;
+          metrics.deadLetters(this.#messages);
+          this.#lookIn(found ? LOOK_MS : LOOK_ABSENT_MS);
+        },
+        () => this.#lookIn(LOOK_MS),
+      );
     });
   }
 }

@@ -33,7 +33,14 @@ export type SourceEffect =
   | { readonly do: 'acknowledge'; readonly tokens: readonly DeliveryToken[] }
   | { readonly do: 'requeue'; readonly tokens: readonly DeliveryToken[] }
   | { readonly do: 'flush'; readonly token: DeliveryToken; readonly id: number }
-  | { readonly do: 'park'; readonly sequence: number; readonly message: Taken; readonly reason: string }
+  | {
+      readonly do: 'park';
+      readonly sequence: number;
+      readonly message: Taken;
+      readonly reason: string;
+      /** How many times the sink was given it. */
+      readonly attempts: number;
+    }
   | { readonly do: 'count'; readonly what: SourceCount; readonly n: number; readonly reason?: string }
   | { readonly do: 'duration'; readonly ms: number; readonly n: number }
   | { readonly do: 'ended'; readonly reason: string };
@@ -45,7 +52,7 @@ export type SinkEffect =
   | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
   | {
       readonly do: 'count';
-      readonly what: 'delivered' | 'released' | 'rejected' | 'possible-duplicates';
+      readonly what: 'delivered' | 'released' | 'rejected' | 'suppressed' | 'possible-duplicates';
       readonly n: number;
     };
 

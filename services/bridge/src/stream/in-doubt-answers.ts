@@ -6,6 +6,7 @@ import type { SinkStream } from './sink-machine.ts';
 const PER_FRAME = 2_000;
 const RETRY_MS = 50;
 const ATTEMPTS = 60;
+const A_YEAR_MS = 31_000_000_000;
 
 /**
  * Tells a new incarnation of a source what of its predecessors is in doubt: what this sink's broker has stored and of which the
@@ -38,7 +39,7 @@ export class InDoubtAnswers {
       this.#asked.delete(source);
       const head = { kind: 'collected' as const, source, sink: this.#cluster, incarnation };
       for (const stream of streams()) {
-        for (const item of itemsOf(stream)) this.#send({ ...head, complete: false, items: [item] });
+        for (const item of itemsOf(stream, this.#clock.now())) this.#send({ ...head, complete: false, items: [item] });
       }
       this.#send({ ...head, complete: true, items: [] });
     };
@@ -56,7 +57,7 @@ export class InDoubtAnswers {
   }
 }
 
-function itemsOf(stream: SinkStream): CollectedFrame['items'][number][] {
+function itemsOf(stream: SinkStream, now: number): CollectedFrame['items'][number][] {
   const found = stream.inDoubt();
   const items: CollectedFrame['items'][number][] = [];
   for (let i = 0; i < found.length; i += PER_FRAME) {
@@ -66,7 +67,13 @@ function itemsOf(stream: SinkStream): CollectedFrame['items'][number][] {
       digests.set(digest, j * DIGEST_BYTES);
     });
     const ids = Uint8Array.from(part, ({ hasId }) => (hasId ? 1 : 0));
-    items.push({ destination: stream.address.destination, digests, ids });
+    const oldest = Math.min(...part.map(({ since }) => since));
+    items.push({
+      destination: stream.address.destination,
+      digests,
+      ids,
+      ageMs: Math.min(Math.max(0, now - oldest), A_YEAR_MS),
+    });
   }
   return items;
 }

@@ -1,3 +1,6 @@
+import type { SequenceRanges } from '@tombolo/wire/frame';
+import { countOf, eachOf } from './settlement.ts';
+
 /** Bytes of an identity's digest (see wire/envelope). */
 export const DIGEST_BYTES = 16;
 
@@ -68,6 +71,44 @@ export class IdentityLog {
     const at = index * (DIGEST_BYTES + 1);
     if (this.#bytes[at] === 0) return undefined;
     return { digest: this.#bytes.slice(at + 1, at + 1 + DIGEST_BYTES), hasId: this.#bytes[at] === 2 };
+  }
+
+  /** Calls `each` for those of `from` … `to` that have a message id; the digest is only lent. */
+  forEachNamed(from: number, to: number, each: (digest: Uint8Array) => void): void {
+    const low = Math.max(from, this.#first);
+    const high = Math.min(to, this.#first + this.#count - 1);
+    for (let sequence = low; sequence <= high; sequence++) {
+      const at = (sequence - this.#first) * (DIGEST_BYTES + 1);
+      if (this.#bytes[at] === 2) each(this.#bytes.subarray(at + 1, at + 1 + DIGEST_BYTES));
+    }
+  }
+
+  /** The identities of these numbers one after the other: a byte, 2 when there is a message id, else 1 (0: blank), and the digest. */
+  pack(ranges: SequenceRanges): Uint8Array {
+    const size = DIGEST_BYTES + 1;
+    const packed = new Uint8Array(countOf(ranges) * size);
+    let at = 0;
+    for (let i = 0; i + 1 < ranges.length; i += 2) {
+      const length = (ranges[i + 1]! - ranges[i]! + 1) * size;
+      const low = Math.max(ranges[i]!, this.#first);
+      const high = Math.min(ranges[i + 1]!, this.#first + this.#count - 1);
+      if (low <= high) {
+        const part = this.#bytes.subarray((low - this.#first) * size, (high - this.#first + 1) * size);
+        packed.set(part, at + (low - ranges[i]!) * size);
+      }
+      at += length;
+    }
+    return packed;
+  }
+
+  /** Records what `pack` gave for the same ranges. */
+  unpack(ranges: SequenceRanges, packed: Uint8Array): void {
+    let at = 0;
+    eachOf(ranges, (sequence) => {
+      const kind = packed[at];
+      if (kind === 1 || kind === 2) this.set(sequence, packed.subarray(at + 1, at + 1 + DIGEST_BYTES), kind === 2);
+      at += DIGEST_BYTES + 1;
+    });
   }
 }
 

@@ -7,7 +7,7 @@ import { clip, eachOf, RangeSet } from './settlement.ts';
 /*
  *   (unsent) ──batch──▶ sent ──accept──▶ accepted ──acknowledged──▶ (gone)
  *      │                │ ▲ │
- *      │         release│ │ └─reject──▶ parking ──finish──▶ accepted
+ *      │         release│ │ └─reject──▶ parking ◀──▶ (parked later) ──finish──▶ accepted
  *      │                ▼ │batch
  *      │            released ──due──▶ queued
  *      └─returnUnsent, giveBack, expire──▶ back in the source's queue (after `expire` kept as `returned` until the sink has told
@@ -22,12 +22,19 @@ export interface Entry {
   generation: number;
   status: 'sent' | 'queued' | 'released' | 'accepted' | 'parking' | 'returned';
   resent: boolean;
+  /** How many times it was sent. */
+  sent: number;
+  /** Of releases, or of failed attempts to park it. */
   attempts: number;
   retryAt: number;
+  /** Why it is to be parked. */
+  reason?: string;
 }
 
 const RELEASE_BASE_MS = 100;
 const RELEASE_CAP_MS = 10_000;
+const PARK_BASE_MS = 500;
+const PARK_CAP_MS = 30_000;
 
 /** The messages that a source stream has taken from its queue and not yet removed from it, by sequence number. Pure. */
 export class InFlight<Owner> {
@@ -41,6 +48,8 @@ export class InFlight<Owner> {
   #unsent: { readonly taken: Taken; readonly generation: number }[] = [];
   #resend: number[] = [];
   #released = new Set<number>();
+  /** Those whose parking failed and is tried again: nothing is sent for it. */
+  #unparked = new Set<number>();
   #unsettled = 0;
   #bytes = 0;
   #meanBytes = 0;
@@ -100,6 +109,7 @@ export class InFlight<Owner> {
   nextDue(): number {
     let at = Number.POSITIVE_INFINITY;
     for (const sequence of this.#released) at = Math.min(at, this.entry(sequence)!.retryAt);
+    for (const sequence of this.#unparked) at = Math.min(at, this.entry(sequence)!.retryAt);
     return at;
   }
 
@@ -131,6 +141,7 @@ export class InFlight<Owner> {
       resent++;
       if (entry?.status !== 'queued') continue;
       entry.status = 'sent';
+      entry.sent++;
       bytes += weightOf(entry.taken);
       messages.push(messageOf(entry.sequence, entry.taken, entry.resent));
     }
@@ -149,6 +160,7 @@ export class InFlight<Owner> {
         generation,
         status: 'sent',
         resent: false,
+        sent: 1,
         attempts: 0,
         retryAt: 0,
       });
@@ -220,14 +232,34 @@ export class InFlight<Owner> {
   }
 
   /** The sink can never take it: it is to be parked. */
-  reject(sequence: number): Entry | undefined {
+  reject(sequence: number, reason: string): Entry | undefined {
     const entry = this.entry(sequence);
     if (entry?.status === 'returned') this.#clear(entry);
     if (!entry || (entry.status !== 'sent' && entry.status !== 'queued' && entry.status !== 'released'))
       return undefined;
     entry.status = 'parking';
+    entry.reason = reason;
+    entry.attempts = 0;
     this.#released.delete(sequence);
     return entry;
+  }
+
+  /** It could not be parked: that is tried again after a while. */
+  parkLater(entry: Entry, now: number): void {
+    entry.retryAt = now + Math.min(PARK_CAP_MS, PARK_BASE_MS * 2 ** Math.min(entry.attempts++, 10));
+    this.#unparked.add(entry.sequence);
+  }
+
+  /** Messages whose parking is to be tried again now. */
+  parkable(now: number): Entry[] {
+    const due: Entry[] = [];
+    for (const sequence of this.#unparked) {
+      const entry = this.entry(sequence)!;
+      if (now < entry.retryAt) continue;
+      this.#unparked.delete(sequence);
+      due.push(entry);
+    }
+    return due;
   }
 
   /** The sink misses these numbers: what was sent is sent again. */
@@ -277,11 +309,12 @@ export class InFlight<Owner> {
     return tokens;
   }
 
-  /** What the sink has released, and what is queued to be sent again: it is not with the sink. */
+  /** What the sink has released, what is queued to be sent again, and what waits to be parked: it is not with the sink. */
   returnReleased(): DeliveryToken[] {
-    const tokens = [...this.#released, ...this.#resend].flatMap((sequence) => {
+    const tokens = [...this.#released, ...this.#unparked, ...this.#resend].flatMap((sequence) => {
       const entry = this.entry(sequence);
-      return entry?.status === 'released' || entry?.status === 'queued' ? this.giveBack(entry) : [];
+      const isHere = entry?.status === 'released' || entry?.status === 'queued' || this.#unparked.has(sequence);
+      return isHere ? this.giveBack(entry) : [];
     });
     this.#resend = [];
     return tokens;
@@ -363,6 +396,7 @@ export class InFlight<Owner> {
     this.#unsent = [];
     this.#resend = [];
     this.#released.clear();
+    this.#unparked.clear();
     this.#unsettled = 0;
     this.#bytes = 0;
     return tokens;
@@ -385,6 +419,7 @@ export class InFlight<Owner> {
     this.#unsettled--;
     this.#bytes -= weightOf(entry.taken);
     this.#released.delete(entry.sequence);
+    this.#unparked.delete(entry.sequence);
     if (!entry.token) this.#orphans.decided(entry.taken.digest, this.#owner, entry.sequence);
   }
 

@@ -42,6 +42,7 @@ const DOWN_MS = 10_000;
 export class SinkDestination {
   readonly destination: StreamAddress['destination'];
   readonly streams = new Map<string, SinkStream>();
+  readonly #prepare: (stream: SinkStream) => void;
   #cluster: string;
   #incarnation: number;
   #window: DemandWindow;
@@ -66,8 +67,18 @@ export class SinkDestination {
   #rest: { until: number; ms: number; total: number } = { until: 0, ms: 0, total: 0 };
   #out: DestinationEffect[] = [];
 
-  /** @param largest the connector's prefetchSize */
-  constructor(cluster: string, incarnation: number, destination: StreamAddress['destination'], largest: number) {
+  /**
+   * @param largest the connector's prefetchSize
+   * @param prepare told of every stream before it is used
+   */
+  constructor(
+    cluster: string,
+    incarnation: number,
+    destination: StreamAddress['destination'],
+    largest: number,
+    prepare: (stream: SinkStream) => void = () => {},
+  ) {
+    this.#prepare = prepare;
     this.#cluster = cluster;
     this.#incarnation = incarnation;
     this.destination = destination;
@@ -193,15 +204,22 @@ export class SinkDestination {
 
   opened(frame: OpenFrame, now: number): DestinationEffect[] {
     const source = frame.address.source;
-    let stream = this.streams.get(source);
-    if (!stream) {
-      stream = new SinkStream({ source, sink: this.#cluster, destination: this.destination }, this.#incarnation);
-      this.streams.set(source, stream);
-    }
+    const stream = this.known(source);
     stream.setMayPublish(this.#mayPublish());
     this.#stream(source, (opened) => opened.opened(frame, now));
     this.#touched(now);
     return this.#finish(now);
+  }
+
+  /** The stream of this source, which need not be open. */
+  known(source: string): SinkStream {
+    let stream = this.streams.get(source);
+    if (!stream) {
+      stream = new SinkStream({ source, sink: this.#cluster, destination: this.destination }, this.#incarnation);
+      this.streams.set(source, stream);
+      this.#prepare(stream);
+    }
+    return stream;
   }
 
   messages(frame: MessagesFrame, now: number): DestinationEffect[] {
@@ -216,12 +234,12 @@ export class SinkDestination {
   }
 
   stated(frame: StateFrame, now: number): DestinationEffect[] {
-    this.#stream(frame.address.source, (stream) => stream.stated(frame));
+    this.#stream(frame.address.source, (stream) => stream.stated(frame, now));
     return this.#finish(now);
   }
 
   closed(frame: ClosedFrame, now: number): DestinationEffect[] {
-    this.#stream(frame.address.source, (stream) => stream.closed(frame));
+    this.#stream(frame.address.source, (stream) => stream.closed(frame, now));
     return this.#finish(now);
   }
 

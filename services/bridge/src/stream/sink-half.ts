@@ -23,6 +23,7 @@ import { leftOver } from './left-over.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
 import { compareEpochs } from './sink-machine.ts';
+import type { SinkRecords } from './sink-records.ts';
 
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
@@ -50,6 +51,8 @@ export interface SinkHalfOptions extends HalfOptions {
   /** How messages of this kind of destination get into the broker. */
   landing(kind: Destination['kind']): Landing;
   readonly admission: Admission;
+  /** What is written of its streams for the next process; undefined: nothing is. */
+  readonly records?: SinkRecords | undefined;
 }
 
 /**
@@ -166,6 +169,7 @@ export class SinkHalf {
       for (const stream of sinkhole.machine.streams.values()) stream.prune(this.#now());
       if (sinkhole.machine.idle) this.#remove(sinkhole);
     }
+    this.#options.records?.tick();
   }
 
   // ---- links ---------------------------------------------------------------------------------------------------------------
@@ -175,7 +179,9 @@ export class SinkHalf {
     for (const sinkhole of this.#sinkholes.values()) {
       this.#run(sinkhole, is ? sinkhole.machine.linkUp(source, this.#now()) : sinkhole.machine.linkLost(source));
     }
-    if (!is) this.#answers.cancel(source);
+    if (is) return;
+    this.#answers.cancel(source);
+    this.#options.records?.cancel(source);
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */
@@ -188,7 +194,7 @@ export class SinkHalf {
   #heard(via: string, frame: SinkFrame): void {
     switch (frame.kind) {
       case 'open':
-        this.#open(via, frame);
+        this.#opening(via, frame);
         break;
       case 'messages':
         this.#with(via, frame, (machine) => machine.messages(frame, this.#now()));
@@ -197,16 +203,14 @@ export class SinkHalf {
         this.#with(via, frame, (machine) => machine.stated(frame, this.#now()));
         break;
       case 'closed':
+        this.#options.records?.forsake({ source: frame.address.source, destination: frame.address.destination });
         this.#with(via, frame, (machine) => machine.closed(frame, this.#now()));
         break;
-      case 'collect': {
-        const { source } = frame;
-        const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(source) ?? []);
-        this.#answers.collect(frame, streams);
+      case 'collect':
+        this.#collect(frame);
         break;
-      }
       case 'forget':
-        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(frame.source)?.forget();
+        this.#sinkholes.get(destinationKey(frame.destination))?.machine.streams.get(frame.source)?.forget(this.#now());
         break;
       default:
         throw new Error(`unexpected ${frame satisfies never}`);
@@ -222,6 +226,35 @@ export class SinkHalf {
     if (!sinkhole?.machine.streams.has(address.source)) return;
     sinkhole.vias.set(address.source, via);
     this.#run(sinkhole, act(sinkhole.machine));
+  }
+
+  /** What a predecessor of this bridge has written of the stream decides what need not be sent again. */
+  #opening(via: string, frame: OpenFrame): void {
+    const { source, destination } = frame.address;
+    const { records } = this.#options;
+    const known = this.#sinkholes.get(destinationKey(destination))?.machine.streams.has(source);
+    if (!records || known) return this.#open(via, frame);
+    records.before({ source, destination }, () => {
+      if (!this.#closed) this.#open(via, frame);
+    });
+  }
+
+  /** The answer has what is known here, and what a predecessor of this bridge has written. */
+  #collect(frame: Extract<SinkFrame, { kind: 'collect' }>): void {
+    const { source, incarnation } = frame;
+    const { records } = this.#options;
+    const streams = () => [...this.#sinkholes.values()].flatMap(({ machine }) => machine.streams.get(source) ?? []);
+    for (const stream of streams()) stream.supersede(incarnation, this.#now());
+    if (!records) return this.#answers.collect(frame, streams);
+    const of = (destination: Destination) => this.#sinkholes.get(destinationKey(destination))?.machine.streams;
+    records.collect(
+      source,
+      (destination) => of(destination)?.has(source) ?? false,
+      (destination) => this.#sinkholeOf(destination)?.machine.known(source),
+      () => {
+        if (!this.#closed) this.#answers.collect(frame, streams);
+      },
+    );
   }
 
   #open(via: string, frame: OpenFrame): void {
@@ -333,11 +366,11 @@ export class SinkHalf {
     const key = destinationKey(destination);
     let sinkhole = this.#sinkholes.get(key);
     if (!sinkhole) {
-      const { cluster, incarnation } = this.#options;
+      const { cluster, incarnation, records } = this.#options;
       const largest = this.#largest(destination);
       if (largest === 0) return undefined;
       sinkhole = {
-        machine: new SinkDestination(cluster, incarnation, destination, largest),
+        machine: new SinkDestination(cluster, incarnation, destination, largest, (stream) => records?.attach(stream)),
         publishers: new Map(),
         vias: new Map(),
         static: false,
@@ -391,6 +424,7 @@ export class SinkHalf {
     this.#sinkholes.delete(key);
     this.#wakes.delete(sinkhole);
     for (const { publisher } of sinkhole.publishers.values()) publisher.close();
+    for (const stream of sinkhole.machine.streams.values()) this.#options.records?.release(stream);
   }
 
   #probe(sinkhole: Sinkhole): void {
@@ -415,15 +449,14 @@ export class SinkHalf {
       case 'publish':
         this.#publish(sinkhole, source, effect.messages);
         break;
-      case 'count':
-        if (effect.what === 'delivered')
-          metrics.delivered(
-            sinkhole.machine.streams.get(source)?.connector ?? '',
-            shownName(destination),
-            source,
-            effect.n,
-          );
+      case 'count': {
+        const connector = sinkhole.machine.streams.get(source)?.connector ?? '';
+        if (effect.what === 'delivered') metrics.delivered(connector, shownName(destination), source, effect.n);
+        else if (effect.what === 'suppressed') metrics.suppressed(connector, shownName(destination), effect.n);
+        else if (effect.what === 'possible-duplicates')
+          metrics.possibleDuplicates(connector, shownName(destination), 'published_again', effect.n);
         break;
+      }
       default:
         throw new Error(`unexpected ${effect satisfies never}`);
     }
@@ -468,6 +501,9 @@ export class SinkHalf {
       if ('outcome' in landed) decided.push({ sequence, ...landed });
       else publications.push(landed);
     }
+    const { metrics, records } = this.#options;
+    if (records && !records.up && publications.length > 0)
+      metrics.possibleDuplicates(stream.connector, shownName(destination), 'unrecorded', publications.length);
     if (publications.length > 0) this.#passOn(sinkhole, source, { epoch, publisher: current.publisher }, publications);
     for (const { sequence, outcome, detail } of decided)
       this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, [sequence], outcome, detail, this.#now()));
@@ -536,6 +572,7 @@ export class SinkHalf {
     await this.quiet(deadline);
     const left = this.left();
     this.#apply(this.#table.clear());
+    await this.#options.records?.settled();
     return left;
   }
 
@@ -551,6 +588,7 @@ export class SinkHalf {
     for (const { publishers } of this.#sinkholes.values())
       for (const { publisher } of publishers.values()) publisher.close();
     this.#answers.close();
+    this.#options.records?.close();
   }
 
   demandViews(): DemandView[] {
@@ -607,7 +645,8 @@ export class SinkHalf {
           released: stream.counts.released,
           rejected: stream.counts.rejected,
           returned: 0,
-          suppressed: 0,
+          suppressed: stream.counts.suppressed,
+          unrecorded: stream.unrecorded,
           missing: stream.missing,
         })),
     );

@@ -9,8 +9,11 @@ import type {
 } from '@tombolo/wire/frame';
 import type { PublishOutcome } from '../broker/port.ts';
 import { type SinkEffect, weightOf } from './effects.ts';
-import { IdentityLog } from './in-doubt.ts';
+import { IdentityRing } from './identity-ring.ts';
+import { DIGEST_BYTES, IdentityLog } from './in-doubt.ts';
+import type { ReadRecord } from './record-fields.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
+import type { StreamRecord } from './stream-record.ts';
 
 /*
  *                messages in sequence      the broker is up and a consumer could take it
@@ -41,12 +44,18 @@ interface Epoch {
   /** accepted, rejected, or given back by the source; above settledThrough. */
   readonly decided: RangeSet;
   readonly log: IdentityLog;
+  /** What a predecessor of this process may have published, as far as it is known: sent again, it may be doubled. */
+  readonly doubtful: RangeSet;
   /** The highest number that credit ever allowed: what lies beyond was made up. */
   allowed: number;
   /** Of the newest `open`: data of another is not taken. */
   attempt: number;
   /** When the epoch ended (monotonic ms); meaningless before. */
   endedAt: number;
+  /** No message that is accepted and not removed was accepted before (monotonic ms). */
+  since: number;
+  /** Everything that is accepted later has a higher number, or was accepted after `at`. */
+  mark: { readonly through: number; readonly at: number };
 }
 
 const LATER_LARGEST = 10_000;
@@ -62,7 +71,7 @@ const SEQUENCE_LARGEST = Number.MAX_SAFE_INTEGER / 2;
 /** The sink's half of a stream: publishes strictly in sequence, settles, remembers. Pure: events in, effects out. */
 export class SinkStream {
   readonly address: StreamAddress;
-  readonly counts = { accepted: 0, released: 0, rejected: 0, possibleDuplicates: 0 };
+  readonly counts = { accepted: 0, released: 0, rejected: 0, suppressed: 0, possibleDuplicates: 0 };
   connector = '';
   /** What the source's queue is. */
   queue: QueueProperties = {};
@@ -70,7 +79,11 @@ export class SinkStream {
   empty = false;
   /** Bridges between the source and here. */
   distance = 0;
+  /** Messages with an id that were stored here and removed at the source: a crash of its broker may bring them back. */
+  readonly ring = new IdentityRing();
   #incarnation: number;
+  /** What another process is to know, should this one die; undefined: nobody but this process knows. */
+  #record: StreamRecord | undefined;
   #epoch: Epoch | undefined;
   #dead: Epoch[] = [];
   #linked = true;
@@ -109,6 +122,10 @@ export class SinkStream {
   }
   get missing(): readonly number[] {
     return this.#missing;
+  }
+  /** What a crash of this process would double, besides what waits for the broker's answer; undefined without such a record. */
+  get unrecorded(): number | undefined {
+    return this.#record?.unrecorded;
   }
   /** Messages received and not decided. */
   get unsettled(): number {
@@ -170,7 +187,7 @@ export class SinkStream {
     if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame, now);
     const epoch = this.#epoch!;
     epoch.attempt = frame.attempt;
-    this.#gone(epoch, frame.settledThrough, frame.gone);
+    this.#gone(epoch, frame.settledThrough, frame.gone, now);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
     this.#granted = Math.max(this.#highest(epoch), frame.last);
     epoch.allowed = Math.max(epoch.allowed, this.#granted);
@@ -204,22 +221,30 @@ export class SinkStream {
     if (!epoch || frame.attempt !== epoch.attempt) return [];
     this.empty = false;
     this.distance = frame.hops ?? 0;
-    for (const message of frame.messages) this.#receive(epoch, message);
-    this.#catchUp(epoch);
+    const recognised = new RangeSet();
+    for (const message of frame.messages) this.#receive(epoch, message, recognised, now);
+    this.#catchUp(epoch, recognised, now);
+    this.#settleRecognised(epoch, recognised);
     // Data frames keep their order on a link: what is missing now was lost on the way, by a relay or with an older link.
     this.#askForGaps(epoch, Math.max(this.#highest(epoch), Math.min(frame.last, epoch.allowed)), now);
     this.#pump();
     return this.#take();
   }
 
-  stated(frame: StateFrame): SinkEffect[] {
+  stated(frame: StateFrame, now: number): SinkEffect[] {
     const epoch = this.#current(frame);
     if (!epoch) return [];
     this.empty = frame.empty;
-    this.#gone(epoch, Math.min(frame.settledThrough, epoch.allowed), clip(frame.returned, 1, epoch.allowed));
+    this.#gone(epoch, Math.min(frame.settledThrough, epoch.allowed), clip(frame.returned, 1, epoch.allowed), now);
     const removed = Math.min(frame.removedThrough, frame.settledThrough, epoch.allowed);
+    this.#remember(epoch, removed, now);
+    this.#record?.removed(epoch.id, removed);
     epoch.log.dropThrough(removed);
     epoch.accepted.dropThrough(removed);
+    if (removed >= epoch.mark.through) {
+      epoch.since = epoch.mark.at;
+      epoch.mark = { through: this.#highest(epoch), at: now };
+    }
     // The source lacks a verdict or a credit that was sent: say both again.
     this.#heard = Math.max(this.#heard, frame.creditVersion);
     this.#taken = frame.taken;
@@ -239,8 +264,9 @@ export class SinkStream {
     return this.#take();
   }
 
-  closed(frame: StreamEpoch): SinkEffect[] {
+  closed(frame: StreamEpoch, now: number): SinkEffect[] {
     if (this.#epoch && compareEpochs(frame, this.#epoch.id) === 0) {
+      this.#drop(this.#epoch, now);
       this.#epoch = undefined;
       this.#laterBytes = 0;
       this.#bytes = 0;
@@ -335,6 +361,7 @@ export class SinkStream {
       const message = epoch.publishing.get(sequence);
       if (!message) continue;
       epoch.publishing.delete(sequence);
+      if (outcome !== 'unknown') this.#record?.answered(epoch.id, sequence, outcome === 'confirmed');
       if (alive) this.#bytes -= weightOf(message);
       switch (outcome) {
         case 'confirmed':
@@ -384,29 +411,66 @@ export class SinkStream {
 
   /** Forgets dead incarnations that nobody has asked for in a long time. */
   prune(now: number): void {
-    this.#dead = this.#dead.filter((epoch) => now - epoch.endedAt < RETENTION_MS);
+    this.ring.prune(now);
+    this.#dead = this.#dead.filter((epoch) => {
+      if (now - epoch.endedAt < RETENTION_MS) return true;
+      this.#record?.dropped(epoch.id);
+      return false;
+    });
   }
 
-  /** Identities of dead incarnations that the broker has confirmed and of which the source never said that they are removed. */
-  inDoubt(): { digest: Uint8Array; hasId: boolean }[] {
-    const found: { digest: Uint8Array; hasId: boolean }[] = [];
+  /** This process writes down what another is to know; it may take up what a predecessor has written. Before anything else happens. */
+  recordWith(record: StreamRecord, read: ReadRecord | undefined, now: number, wall: number): void {
+    this.#record = record;
+    if (!read) return;
+    for (const { at, digests } of read.ring.values()) {
+      const then = Math.min(now, now - (wall - at));
+      for (let i = 0; i < digests.length; i += DIGEST_BYTES) this.ring.add(digests.subarray(i, i + DIGEST_BYTES), then);
+    }
+    for (const { id, note, pages } of read.epochs) {
+      const removed = note?.removedThrough ?? 0;
+      const epoch = newEpoch(id, removed, now);
+      for (const { ranges, packed, at } of pages.values()) {
+        epoch.log.unpack(ranges, packed);
+        epoch.since = Math.min(epoch.since, now - (wall - at));
+        const kept = clip(ranges, removed + 1, SEQUENCE_LARGEST);
+        for (let i = 0; i + 1 < kept.length; i += 2) epoch.accepted.add(kept[i]!, kept[i + 1]!);
+      }
+      for (let i = 0; i + 1 < (note?.publishing.length ?? 0); i += 2)
+        epoch.doubtful.add(note!.publishing[i]!, note!.publishing[i + 1]!);
+      this.#dead.push(epoch);
+    }
+    record.takeOver(read, this.#dead);
+  }
+
+  /**
+   * Identities of dead incarnations that the broker has confirmed and of which the source never said that they are removed; none was
+   * confirmed before its `since` (monotonic ms).
+   */
+  inDoubt(): { digest: Uint8Array; hasId: boolean; since: number }[] {
+    const found: { digest: Uint8Array; hasId: boolean; since: number }[] = [];
     for (const epoch of this.#dead) {
+      const { since } = epoch;
       eachOf(epoch.accepted.toRanges(), (sequence) => {
         const identity = epoch.log.get(sequence);
-        if (identity) found.push(identity);
+        if (identity) found.push({ ...identity, since });
       });
     }
     return found;
   }
 
   /** The dead incarnations' identities are not needed any more. */
-  forget(): void {
-    this.#dead = this.#dead.filter((epoch) => epoch.publishing.size > 0);
+  forget(now: number): void {
+    this.#dead = this.#dead.filter((epoch) => {
+      if (epoch.publishing.size > 0) return true;
+      this.#drop(epoch, now);
+      return false;
+    });
   }
 
   /** Nothing of this stream is worth keeping. */
   get idle(): boolean {
-    return this.#epoch === undefined && this.#dead.length === 0;
+    return this.#epoch === undefined && this.#dead.length === 0 && this.ring.size === 0;
   }
 
   // ---- inside ------------------------------------------------------------------------------------------------------------
@@ -420,27 +484,63 @@ export class SinkStream {
   #begin(frame: OpenFrame, now: number): void {
     if (this.#epoch) {
       if (this.#epoch.id.incarnation < frame.incarnation) this.#bury(this.#epoch, now);
-      else this.#epoch = undefined; // the queue was deleted and made again: its messages are gone
+      else {
+        // The queue was deleted and made again: its messages are gone.
+        this.#drop(this.#epoch, now);
+        this.#epoch = undefined;
+      }
     }
     this.#laterBytes = 0;
     this.#bytes = 0;
     this.#granted = 0;
-    this.#epoch = {
-      id: { incarnation: frame.incarnation, epoch: frame.epoch },
-      through: frame.settledThrough,
-      settledThrough: frame.settledThrough,
-      later: new Map(),
-      held: [],
-      publishing: new Map(),
-      released: new Set(),
-      accepted: new RangeSet(),
-      rejected: new Map(),
-      decided: new RangeSet(),
-      log: new IdentityLog(frame.settledThrough + 1),
-      allowed: frame.last,
-      attempt: frame.attempt,
-      endedAt: 0,
-    };
+    this.#epoch = this.#revived(frame, now);
+    this.#epoch.allowed = frame.last;
+    this.#dropOlder(frame, now);
+  }
+
+  /** What a predecessor has written of this very epoch goes on. */
+  #revived(frame: OpenFrame, now: number): Epoch {
+    const dead = this.#dead.find(({ id, publishing }) => compareEpochs(id, frame) === 0 && publishing.size === 0);
+    if (dead) {
+      this.#dead = this.#dead.filter((epoch) => epoch !== dead);
+      dead.through = frame.settledThrough;
+      dead.settledThrough = frame.settledThrough;
+      const ranges = clip(dead.accepted.toRanges(), frame.settledThrough + 1, frame.last);
+      for (let i = 0; i + 1 < ranges.length; i += 2) dead.decided.add(ranges[i]!, ranges[i + 1]!);
+      return dead;
+    }
+    const { incarnation, epoch } = frame;
+    const fresh = newEpoch({ incarnation, epoch }, frame.settledThrough, now);
+    // Nobody knows what became of what was sent before.
+    if (frame.last > frame.settledThrough) fresh.doubtful.add(frame.settledThrough + 1, frame.last);
+    this.#record?.begin(fresh.id, fresh.accepted, fresh.log);
+    return fresh;
+  }
+
+  /** Earlier epochs of an incarnation have come to their end before it opened this one. */
+  #dropOlder({ incarnation, epoch }: StreamEpoch, now: number): void {
+    this.#dead = this.#dead.filter((dead) => {
+      if (dead.id.incarnation !== incarnation || dead.id.epoch >= epoch || dead.publishing.size > 0) return true;
+      this.#drop(dead, now);
+      return false;
+    });
+  }
+
+  /** Forgets an epoch, all but the identities with a message id. */
+  #drop(epoch: Epoch, now: number): void {
+    this.#remember(epoch, SEQUENCE_LARGEST, now);
+    this.#record?.dropped(epoch.id);
+  }
+
+  /** What is stored here and removed at the source may come back, should the source's broker crash. */
+  #remember(epoch: Epoch, through: number, now: number): void {
+    const ranges = clip(epoch.accepted.toRanges(), 1, through);
+    for (let i = 0; i + 1 < ranges.length; i += 2) {
+      epoch.log.forEachNamed(ranges[i]!, ranges[i + 1]!, (digest) => {
+        this.ring.add(digest, now);
+        this.#record?.remember(digest);
+      });
+    }
   }
 
   #bury(epoch: Epoch, now: number): void {
@@ -450,6 +550,7 @@ export class SinkStream {
     this.#laterBytes = 0;
     this.#bytes = 0;
     if (epoch.publishing.size > 0 || !epoch.accepted.empty) this.#dead.push(epoch);
+    else this.#record?.dropped(epoch.id);
     this.#epoch = undefined;
     this.#granted = 0;
   }
@@ -486,18 +587,20 @@ export class SinkStream {
     return highest;
   }
 
-  #receive(epoch: Epoch, message: StreamMessage): void {
+  /** @param recognised takes the numbers of copies that need not be published */
+  #receive(epoch: Epoch, message: StreamMessage, recognised: RangeSet, now: number): void {
     const { sequence } = message;
     if (sequence <= epoch.settledThrough || sequence > epoch.allowed || epoch.decided.has(sequence)) return;
     if (sequence <= epoch.through) {
-      if (!epoch.released.delete(sequence)) return;
+      if (!epoch.released.delete(sequence) || this.#recognise(epoch, message, recognised, now)) return;
       this.#bytes += weightOf(message);
       insertBySequence(epoch.held, message);
       return;
     }
     if (sequence === epoch.through + 1) {
-      this.#bytes += weightOf(message);
       epoch.through = sequence;
+      if (this.#recognise(epoch, message, recognised, now)) return;
+      this.#bytes += weightOf(message);
       epoch.held.push(message);
       return;
     }
@@ -507,16 +610,39 @@ export class SinkStream {
     this.#bytes += weightOf(message);
   }
 
+  /**
+   * A copy of what is stored here already, which a crash of the source's broker has brought back. Only what the broker flags is looked
+   * up: an equal message that was never handed out before is another one.
+   */
+  #recognise(epoch: Epoch, message: StreamMessage, recognised: RangeSet, now: number): boolean {
+    const { sequence, redelivered, hasId, digest } = message;
+    if (!redelivered || !hasId || !this.ring.take(digest, now)) return false;
+    epoch.log.set(sequence, digest, hasId);
+    epoch.accepted.add(sequence);
+    epoch.decided.add(sequence);
+    this.#record?.answered(epoch.id, sequence, true);
+    recognised.add(sequence);
+    return true;
+  }
+
+  #settleRecognised(epoch: Epoch, recognised: RangeSet): void {
+    if (recognised.empty) return;
+    this.counts.suppressed += recognised.size;
+    this.#out.push({ do: 'count', what: 'suppressed', n: recognised.size });
+    this.#settle(epoch, recognised.toRanges(), [], []);
+  }
+
   /** Moves on over what came early and over what is gone. */
-  #catchUp(epoch: Epoch): void {
+  #catchUp(epoch: Epoch, recognised: RangeSet, now: number): void {
     for (;;) {
       const next = epoch.through + 1;
       const message = epoch.later.get(next);
       if (message) {
         epoch.later.delete(next);
         this.#laterBytes -= weightOf(message);
-        epoch.held.push(message);
         epoch.through = next;
+        if (this.#recognise(epoch, message, recognised, now)) this.#bytes -= weightOf(message);
+        else epoch.held.push(message);
       } else {
         const through = epoch.decided.contiguousFrom(epoch.through);
         if (through === epoch.through) return;
@@ -526,7 +652,7 @@ export class SinkStream {
   }
 
   /** The source has done with these numbers: they are not to be published. What is being published goes on. */
-  #gone(epoch: Epoch, settledThrough: number, gone: readonly number[]): void {
+  #gone(epoch: Epoch, settledThrough: number, gone: readonly number[], now: number): void {
     const known = Math.min(settledThrough, SEQUENCE_LARGEST);
     const isGone = new RangeSet(clip(gone, known + 1, SEQUENCE_LARGEST));
     const drop = (sequence: number) => sequence <= known || isGone.has(sequence);
@@ -553,7 +679,9 @@ export class SinkStream {
       for (const sequence of epoch.rejected.keys()) if (sequence <= known) epoch.rejected.delete(sequence);
       epoch.through = Math.max(epoch.through, known);
     }
-    this.#catchUp(epoch);
+    const recognised = new RangeSet();
+    this.#catchUp(epoch, recognised, now);
+    this.#settleRecognised(epoch, recognised);
   }
 
   #askForGaps(epoch: Epoch, upTo: number, now: number): void {
@@ -587,12 +715,44 @@ export class SinkStream {
     if (!epoch || !this.#mayPublish || epoch.held.length === 0) return;
     const messages = epoch.held;
     epoch.held = [];
+    let doubtful = 0;
     for (const message of messages) {
       epoch.log.set(message.sequence, message.digest, message.hasId);
       epoch.publishing.set(message.sequence, message);
+      this.#record?.publishing(epoch.id, message.sequence);
+      if (!epoch.doubtful.empty && message.resent && epoch.doubtful.has(message.sequence)) {
+        epoch.doubtful.delete(message.sequence);
+        doubtful++;
+      }
+    }
+    if (doubtful > 0) {
+      this.counts.possibleDuplicates += doubtful;
+      this.#out.push({ do: 'count', what: 'possible-duplicates', n: doubtful });
     }
     this.#out.push({ do: 'publish', messages });
   }
+}
+
+function newEpoch(id: StreamEpoch, settledThrough: number, now: number): Epoch {
+  return {
+    id,
+    through: settledThrough,
+    settledThrough,
+    later: new Map(),
+    held: [],
+    publishing: new Map(),
+    released: new Set(),
+    accepted: new RangeSet(),
+    rejected: new Map(),
+    decided: new RangeSet(),
+    log: new IdentityLog(settledThrough + 1),
+    doubtful: new RangeSet(),
+    allowed: settledThrough,
+    attempt: 0,
+    endedAt: now,
+    since: now,
+    mark: { through: settledThrough, at: now },
+  };
 }
 
 /** Orders epochs of one stream: by incarnation, then by epoch. */

@@ -1,3 +1,4 @@
+import { deadLetterFacts, replayedProperties } from '@tombolo/wire/dead-letter-properties';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import { identityOf } from '@tombolo/wire/identity';
 import type { Consumer, Delivery } from '../broker/port.ts';
@@ -75,7 +76,9 @@ export class SourceConsumers {
     const now = clock.now();
     const replyTo = surroundings.replyTo();
     const isTopic = destination.kind === 'topic';
-    return deliveries.map((delivery) => {
+    const { name: queue } = this.#flow.queue;
+    return deliveries.map((delivered) => {
+      const delivery = isTopic ? asPublished(delivered, queue) : delivered;
       // A path without proof was copied by an application onto a message of its own.
       const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic, replyTo });
       const taken = takenFrom(delivery, properties, now);
@@ -85,6 +88,14 @@ export class SourceConsumers {
       return { ...taken, skipped: true };
     });
   }
+}
+
+/** What was replayed into a topic's buffer says in its headers how it had come there first. */
+function asPublished(delivery: Delivery, buffer: string): Delivery {
+  if (delivery.exchange !== '' || delivery.routingKey !== buffer) return delivery;
+  const { exchange, 'routing-key': routingKey } = deadLetterFacts(delivery.properties);
+  if (exchange === undefined || routingKey === undefined) return delivery;
+  return { ...delivery, exchange, routingKey, properties: replayedProperties(delivery.properties) };
 }
 
 function takenFrom(delivery: Delivery, properties: Uint8Array, at: number): Taken {

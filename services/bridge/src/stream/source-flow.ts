@@ -1,4 +1,3 @@
-import { messageOf } from '@tombolo/kernel/fault';
 import type { Destination } from '@tombolo/wire/frame';
 import type { StreamView } from '../admin/view.ts';
 import type { Passage } from '../routing/agreement.ts';
@@ -256,17 +255,12 @@ export class SourceFlow {
     }
   }
 
-  #park({ sequence, message, reason }: Extract<SourceEffect, { do: 'park' }>): void {
-    const { deadLetters, log } = this.#ground.surroundings;
-    const destination = this.destination.name;
-    deadLetters.park(message, { reason, peer: this.sink, destination, connector: this.#connector }).then(
-      (stored) => this.run((machine, now) => machine.parked(sequence, stored, now)),
-      (thrown: unknown) => {
-        const fields = { destination: shownName(this.destination), reason: messageOf(thrown) };
-        log.error(fields, 'a dead letter could not be parked');
-        this.run((machine, now) => machine.parked(sequence, false, now));
-      },
-    );
+  #park({ sequence, message, reason, attempts }: Extract<SourceEffect, { do: 'park' }>): void {
+    const { deadLetters } = this.#ground.surroundings;
+    const where = { peer: this.sink, destination: this.destination.name, connector: this.#connector };
+    void deadLetters
+      .park(message, { ...where, reason, queue: this.queue.name, attempts })
+      .then((stored) => this.run((machine, now) => machine.parked(sequence, stored, now)));
   }
 
   #count({ what, n, reason }: Extract<SourceEffect, { do: 'count' }>): void {
@@ -275,8 +269,10 @@ export class SourceFlow {
     if (what === 'forwarded') metrics.forwarded(this.#connector, destination, this.sink, n);
     else if (what === 'returned') metrics.returned(this.#connector, destination, reason ?? 'other', n);
     else if (what === 'suppressed') metrics.suppressed(this.#connector, destination, n);
-    else if (what === 'possible-duplicates')
+    else if (what === 'possible-duplicates') {
+      metrics.possibleDuplicates(this.#connector, destination, 'given_back', n);
       log.warn({ destination, peer: this.sink, messages: n }, 'given back although they may have been delivered');
+    }
   }
 
   #now(): number {

@@ -248,8 +248,9 @@ export class SourceStream {
   parked(sequence: number, stored: boolean, now: number): SourceEffect[] {
     const entry = this.#flight.entry(sequence);
     if (entry?.status !== 'parking') return [];
-    if (!stored) this.#release(sequence, now);
-    else this.#verdicts.parked(entry, now);
+    if (stored) this.#verdicts.parked(entry, now);
+    else if (this.#phase.is === 'finishing') this.#release(sequence, now);
+    else this.#flight.parkLater(entry, now);
     this.#advance();
     this.#settleDown(now);
     return this.#out.take();
@@ -436,6 +437,7 @@ export class SourceStream {
     if (now >= this.#removal.nextFlush) this.#out.add(...this.#removal.flush(this.#flight.settledThrough));
     if (now >= this.#intake.overdueAt) this.#consumption.stop();
     this.#flight.due(now);
+    this.#verdicts.parkAgain(now);
     this.#offer();
     this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);

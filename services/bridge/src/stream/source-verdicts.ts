@@ -39,13 +39,16 @@ export class SourceVerdicts<Owner> {
   }
 
   reject(sequence: number, reason: string): void {
-    const entry = this.#flight.reject(sequence);
+    const entry = this.#flight.reject(sequence, reason);
     if (!entry) return;
     this.counts.rejected++;
-    this.#out.add(
-      { do: 'count', what: 'rejected', n: 1, reason },
-      { do: 'park', sequence, message: entry.taken, reason },
-    );
+    this.#out.add({ do: 'count', what: 'rejected', n: 1, reason });
+    this.#park(entry);
+  }
+
+  /** What could not be parked is tried again when its time has come; the sink is not asked once more. */
+  parkAgain(now: number): void {
+    for (const entry of this.#flight.parkable(now)) this.#park(entry);
   }
 
   /** The dead-letter queue has it. */
@@ -90,6 +93,10 @@ export class SourceVerdicts<Owner> {
     if (tokens.length === 0) return;
     this.#out.add({ do: 'acknowledge', tokens });
     this.#removal.acknowledged(tokens, now);
+  }
+
+  #park({ sequence, taken, reason = '', sent }: Entry): void {
+    this.#out.add({ do: 'park', sequence, message: taken, reason, attempts: sent });
   }
 
   #withhold(entries: readonly Entry[], now: number): void {

@@ -128,6 +128,17 @@ export const metricTable = {
     'connector',
     'destination',
   ),
+  tombolo_possible_duplicates_total: master(
+    'counter',
+    'Messages that may come twice: published again (published_again) or given back to their queue (given_back) although they may have been stored, or forwarded without a record in Redis, so that the death of this bridge would double them (unrecorded).',
+    'connector',
+    'destination',
+    'reason',
+  ),
+  tombolo_deduplication_up: master(
+    'gauge',
+    '1 while the record of what is in doubt is written to Redis, 0 while it cannot be; absent when it is kept in memory.',
+  ),
   tombolo_replies_dropped_total: master(
     'counter',
     'Replies that came home and could not be given to their requester: it had gone (late), or its address was not valid.',

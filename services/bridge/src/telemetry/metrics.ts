@@ -109,6 +109,22 @@ export class Metrics {
     this.#add('tombolo_duplicates_suppressed_total', [connector, destination], n);
   }
 
+  /** Messages that may come twice, and why; see the table. */
+  possibleDuplicates(
+    connector: string,
+    destination: string,
+    reason: 'published_again' | 'given_back' | 'unrecorded',
+    n: number,
+  ): void {
+    this.#add('tombolo_possible_duplicates_total', [connector, destination, reason], n);
+  }
+
+  /** Whether the record of what is in doubt is written to Redis; undefined: it is not meant to be. */
+  deduplicationUp(up: boolean | undefined): void {
+    if (up === undefined) this.#family('tombolo_deduplication_up').clear();
+    else this.#set('tombolo_deduplication_up', [], up ? 1 : 0);
+  }
+
   /** Parked in the dead-letter queue: counted, and added to what is known to be there. */
   deadLettered(connector: string, destination: string, reason: string, n: number): void {
     this.#add('tombolo_messages_dead_lettered_total', [connector, destination, reason], n);

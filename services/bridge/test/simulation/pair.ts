@@ -258,7 +258,7 @@ export class PairSimulation {
     for (const effect of act(source)) this.#sourceEffect(source, effect, life);
     this.#sourceWake = source.nextWake();
     // What was collected may be forgotten once the recognised messages are known to be removed.
-    if (this.#fresh && !source.suppressing) for (const stream of this.#sink.streams.values()) stream.forget();
+    if (this.#fresh && !source.suppressing) for (const stream of this.#sink.streams.values()) stream.forget(this.now);
   }
 
   #sourceEffect(source: SourceStream, effect: SourceEffect, life: number): void {

@@ -67,6 +67,8 @@ class FakeBridge implements HostedBridge {
     return { destination, items: [], conclusion: '' };
   }
 
+  readonly deadLetters = undefined;
+
   async cleanup() {
     return [];
   }

@@ -30,6 +30,16 @@ function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
         done.push(`cleanup ${peer}${dryRun ? ' dry' : ''}`);
         return [{ queue: `tombolo.topic.${peer}.events`, messages: 3 }];
       },
+      deadLetters: {
+        list: async (selection, page, pageSize) => ({ selection, page, pageSize, items: [{ id: 'hunter22' }] }),
+        replay: async (selection, dryRun) => {
+          done.push(`replay ${JSON.stringify(selection)}${dryRun ? ' dry' : ''}`);
+          return { selected: 2, replayed: 1, kept: [{ queue: 'q', why: 'there is no such queue', messages: 1 }] };
+        },
+        drop: async () => {
+          throw new Fault('TOMBOLO_QUEUE_REFUSED', 'It is a quorum queue.');
+        },
+      },
       drain: async (scope) => {
         done.push(`drain ${scope}`);
         return [{ destination: 'q', peer: 'east', messages: 2 }];
@@ -216,6 +226,37 @@ describe('the admin server', () => {
     const answer = await createAdminServer(away.all).inject({ method: 'POST', url: '/api/v1/cleanup', payload: body });
     expect(answer.json()).toEqual({ items: [{ queue: 'tombolo.topic.east.events', messages: 3 }] });
     expect(away.done).toEqual(['cleanup east']);
+  });
+
+  it('lists, replays and drops dead letters as the desk has them, and tells why it cannot', async () => {
+    const { all, done } = options(viewOf());
+    const server = createAdminServer(all);
+    const post = (what: string, payload: object) =>
+      server.inject({ method: 'POST', url: `/api/v1/dead-letters/${what}`, payload });
+    const listed = await server.inject('/api/v1/dead-letters?destination=orders&page=2');
+    const asked = { selection: { destination: 'orders' }, page: 2, pageSize: 100 };
+    expect(listed.json()).toEqual({ ...asked, items: [{ id: '***' }] });
+    const replayed = await post('replay', { peer: 'east', dryRun: true });
+    expect(replayed.json()).toMatchObject({ selected: 2, replayed: 1, kept: [{ queue: 'q' }] });
+    await post('replay', { all: true });
+    expect(done).toEqual(['replay {"peer":"east"} dry', 'replay {}']);
+    const refused = await post('drop', { id: 'a.1' });
+    expect([refused.statusCode, refused.json().message]).toEqual([409, 'It is a quorum queue.']);
+  });
+
+  it('touches no dead letter without a selection, without the token, or on a standby', async () => {
+    const { all, done } = options(viewOf(), { adminToken: 'correct horse' });
+    const headers = { authorization: 'Bearer correct horse' };
+    const post = { method: 'POST', url: '/api/v1/dead-letters/replay' } as const;
+    const server = createAdminServer(all);
+    expect((await server.inject({ ...post, payload: {}, headers })).json()).toMatchObject({
+      error: 'nothing_selected',
+    });
+    expect((await server.inject({ ...post, payload: { all: true } })).statusCode).toBe(401);
+    const standby = createAdminServer(options(viewOf({ role: 'standby' })).all);
+    expect((await standby.inject({ ...post, payload: { all: true } })).statusCode).toBe(409);
+    expect((await standby.inject('/api/v1/dead-letters')).statusCode).toBe(409);
+    expect(done).toEqual([]);
   });
 
   const post = (view: BridgeView, url: string, payload: object, changes: Partial<AdminOptions> = {}) => {

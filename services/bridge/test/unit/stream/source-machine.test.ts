@@ -259,4 +259,56 @@ describe('a stream at the source', () => {
     expect(attempts.get(source)).toBe(lost + 1);
     expect(tags(resume(source, 0, 2), 'requeue')).toEqual([1]);
   });
+
+  it('counts how often the sink was given what it then rejects', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 0);
+    source.nextBatch(1e6, 0);
+    source.settled({ ...settle, released: [1, 1] }, 1);
+    source.wake(1_000);
+    expect(source.nextBatch(1e6, 1_000)?.messages).toMatchObject([{ sequence: 1, resent: true }]);
+    source.missed(epoch, [1, 1], 1_001);
+    source.nextBatch(1e6, 1_001);
+    const rejected = source.settled({ ...settle, rejected: [{ sequence: 1, reason: 'too large' }] }, 1_002);
+    expect(rejected).toContainEqual(expect.objectContaining({ do: 'park', reason: 'too large', attempts: 3 }));
+  });
+
+  it('tries to park again what could not be parked, without asking the sink once more, and others go on', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1), taken(2)], 0);
+    source.nextBatch(1e6, 0);
+    source.settled({ ...settle, accepted: [2, 2], rejected: [{ sequence: 1, reason: 'too large' }] }, 1);
+    const waits: number[] = [];
+    let now = 1;
+    for (let attempt = 0; attempt < 9; attempt++) {
+      source.parked(1, false, now);
+      // A verdict is said again until the source has answered it.
+      expect(does(source.settled({ ...settle, rejected: [{ sequence: 1, reason: 'again' }] }, now), 'park')).toBe(
+        false,
+      );
+      for (let due = source.nextWake(); ; due = source.nextWake()) {
+        const parks = source.wake(due).filter((effect) => effect.do === 'park');
+        expect(source.nextBatch(1e6, due)?.messages ?? []).toEqual([]);
+        if (parks.length === 0) continue;
+        expect(parks).toMatchObject([{ sequence: 1, reason: 'too large', attempts: 1 }]);
+        waits.push(due - now);
+        now = due;
+        break;
+      }
+    }
+    expect(waits.slice(0, 3)).toEqual([500, 1_000, 2_000]);
+    expect(waits.at(-1)).toBe(30_000);
+    source.parked(1, true, now);
+    source.consumerEnded(1, { why: 'cancelled' }, now);
+    expect(source.unsettled).toBe(0);
+  });
+
+  it('gives back what could not be parked when its stream ends', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 0);
+    source.nextBatch(1e6, 0);
+    source.settled({ ...settle, rejected: [{ sequence: 1, reason: 'too large' }] }, 1);
+    source.parked(1, false, 2);
+    expect(tags(source.withdraw('no consumer', 3), 'requeue')).toEqual([1]);
+  });
 });

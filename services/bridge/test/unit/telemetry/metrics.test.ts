@@ -11,6 +11,7 @@ const promised = `
   link_protocol_version link_blocked connector_up connector_paused draining demand_consumers demand_unserved
   messages_forwarded_total messages_delivered_total messages_transit_total messages_returned_total
   messages_not_captured_total messages_dead_lettered_total dead_letters duplicates_suppressed_total messages_unsettled
+  possible_duplicates_total deduplication_up
   topic_buffer_messages topic_buffer_bytes topic_buffer_limit_bytes messages_unroutable_total replies_dropped_total
   reply_queues stream_credit reconciliation_difference forward_duration_seconds certificate_expiry_timestamp_seconds`
   .trim()

@@ -1,0 +1,94 @@
+import type { Clock } from '@tombolo/kernel/clock';
+import { Fault } from '@tombolo/kernel/fault';
+import type { Destination } from '@tombolo/wire/frame';
+import type { RecordKey, RecordStore, RecordWrite } from '../../src/stream/record-store.ts';
+
+/** A store of records that outlives the processes which use it: what Redis is to a cluster, in memory. */
+export class RecordServer {
+  #up = true;
+  /** Counts how often it came up. */
+  lives = 1;
+  /** One way (ms). */
+  latencyMs = 0.5;
+  readonly records = new Map<string, Map<string, Uint8Array>>();
+
+  get up(): boolean {
+    return this.#up;
+  }
+  set up(up: boolean) {
+    if (up && !this.#up) this.lives++;
+    this.#up = up;
+  }
+
+  /** Everything that it knows is gone. */
+  clear(): void {
+    this.records.clear();
+  }
+}
+
+/** One process's connection to the store. What the process has sent when it dies arrives; answers do not. */
+export class MemoryRecordStore implements RecordStore {
+  readonly #server: RecordServer;
+  /** The network's, and the process's own: one goes on when the other is dead. */
+  readonly #time: Clock;
+  readonly #process: Clock;
+
+  constructor(server: RecordServer, time: Clock, process: Clock) {
+    this.#server = server;
+    this.#time = time;
+    this.#process = process;
+  }
+
+  get connection(): number | undefined {
+    return this.#server.up ? this.#server.lives : undefined;
+  }
+
+  read(keys: readonly RecordKey[]): Promise<readonly ReadonlyMap<string, Uint8Array>[]> {
+    return this.#call(() => keys.map((key) => new Map(this.#server.records.get(nameOf(key)))));
+  }
+
+  destinations(source: string): Promise<readonly Destination[]> {
+    return this.#call(() =>
+      [...this.#server.records.keys()].flatMap((name) => {
+        const key = JSON.parse(name) as RecordKey;
+        return key.source === source ? [key.destination] : [];
+      }),
+    );
+  }
+
+  write(writes: readonly RecordWrite[]): Promise<readonly number[]> {
+    return this.#call(() => writes.map((write) => this.#write(write)));
+  }
+
+  close(): void {}
+
+  #write({ key, set, remove }: RecordWrite): number {
+    const name = nameOf(key);
+    const fields = this.#server.records.get(name) ?? new Map<string, Uint8Array>();
+    const created = set.filter(([field]) => !fields.has(field)).length;
+    for (const [field, value] of set) fields.set(field, value);
+    for (const field of remove) fields.delete(field);
+    if (fields.size > 0) this.#server.records.set(name, fields);
+    else this.#server.records.delete(name);
+    return created;
+  }
+
+  #call<Answer>(carryOut: () => Answer): Promise<Answer> {
+    const server = this.#server;
+    const lost = () => new Fault('TOMBOLO_REDIS_FAILED', 'The store of the record does not answer.');
+    if (!server.up) return Promise.reject(lost());
+    return new Promise((resolve, reject) => {
+      this.#time.wake(this.#time.now() + server.latencyMs, () => {
+        const answer = server.up ? { is: carryOut() } : undefined;
+        this.#process.wake(this.#process.now() + server.latencyMs, () => {
+          if (answer && server.up) resolve(answer.is);
+          else reject(lost());
+        });
+      });
+    });
+  }
+}
+
+function nameOf({ source, destination: { kind, name } }: RecordKey): string {
+  return JSON.stringify({ source, destination: { kind, name } });
+}
