@@ -57,6 +57,11 @@ export class Faults {
         );
         return () => this.#startOnceStopped(site, fault.replica);
       }
+      case 'bridge-pause': {
+        const site = this.#site(fault.site);
+        this.#excuse(site, this.#company(fault));
+        return site.pauseBridge(fault.replica);
+      }
       case 'broker-crash': {
         const site = this.#site(fault.site);
         this.#excuse(site, this.#company(fault));

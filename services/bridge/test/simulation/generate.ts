@@ -50,6 +50,7 @@ export function troubled(faults: readonly FaultKind[], most: number, more: Parti
 /** Every kind of fault but the loss of a queue. */
 export const everyFault: readonly FaultKind[] = [
   ...(['bridge-crash', 'bridge-restart', 'broker-crash', 'broker-cut', 'broker-slow', 'alarm'] as const),
+  'bridge-pause',
   ...(['link-cut', 'link-freeze', 'link-slow', 'partition', 'pause'] as const),
 ];
 
@@ -182,6 +183,8 @@ function drawFault(
     case 'bridge-crash':
     case 'bridge-restart':
       return { ...when, is, site, replica, forMs: chance.pick([60, 300, 2_000]) };
+    case 'bridge-pause':
+      return { ...when, is, site, replica, forMs: chance.pick([300, 2_000, 3_500, 5_000, 8_000, 20_000]) };
     case 'broker-crash':
       return {
         ...when,

@@ -67,6 +67,7 @@ const afterglowMs = 10_000;
 const redelivers: ReadonlySet<Fault['is']> = new Set([
   'bridge-crash',
   'bridge-restart',
+  'bridge-pause',
   'broker-crash',
   'broker-cut',
   'broker-slow',

@@ -17,5 +17,9 @@ describe('a network whose masters are elected by leases, in simulation', () => {
     'bridges that are killed and stopped have one successor',
     troubled([...bridgeFaults, 'broker-cut'], 4, elected),
   );
+  scenario(
+    'bridges that are paused, however long, do no harm when they go on',
+    troubled(['bridge-pause'], 3, { ...elected, localConsumers: false }),
+  );
   scenario('all at once loses nothing, strands nothing, and never has two masters', troubled(all, 8, elected));
 });

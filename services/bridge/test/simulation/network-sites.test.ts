@@ -7,6 +7,7 @@ describe('a network whose sites fail, in simulation', () => {
   scenario('broken broker connections double only what was under way', troubled(['broker-cut'], 3));
   scenario('brokers that crash double only what was under way, and what they forgot', troubled(['broker-crash'], 3));
   scenario('brokers that are slow or refuse publishers lose and double nothing', troubled(['broker-slow', 'alarm'], 3));
+  scenario('bridges that are paused double only what was under way to their clusters', troubled(['bridge-pause'], 3));
   scenario('queues that are deleted and made again stop nobody else', troubled(['queue-away'], 2));
   scenario(
     'a standby takes over when the master is killed or stopped',

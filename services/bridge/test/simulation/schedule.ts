@@ -40,6 +40,7 @@ export interface ConsumerPlan {
 /** What goes wrong, when, and for how long. */
 export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: 'bridge-crash'; readonly site: string; readonly replica: number }
+  | { readonly is: 'bridge-pause'; readonly site: string; readonly replica: number }
   | { readonly is: 'bridge-restart'; readonly site: string; readonly replica: number }
   | { readonly is: 'broker-crash'; readonly site: string; readonly forgets: number }
   | { readonly is: 'broker-cut'; readonly site: string }

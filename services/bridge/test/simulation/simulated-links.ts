@@ -28,7 +28,7 @@ export class SimulatedLinks implements BridgeLinks {
 
   /** Whether a peer may be linked now. */
   get accepts(): boolean {
-    return this.#running && this.host.accepting() === 'master';
+    return this.#running && !this.#clock.paused && this.host.accepting() === 'master';
   }
 
   async start(): Promise<void> {
@@ -58,6 +58,11 @@ export class SimulatedLinks implements BridgeLinks {
       connection.break('the peer closed the connection', () => this.#network.noticeMs());
     }
     this.#ends.clear();
+  }
+
+  /** Nobody has heard of the process for long: its peers give the links up. */
+  sever(): void {
+    for (const connection of this.#ends.values()) connection.break('silence', () => this.#network.noticeMs());
   }
 
   send(peer: string, frame: ControlFrame): boolean {
@@ -102,14 +107,21 @@ export class SimulatedLinks implements BridgeLinks {
     this.#met.set(peer, Math.max(incarnation, this.met(peer)));
     this.#ends.set(peer, connection);
     connection.attach(this.cluster, {
-      frame: (frame, bytes, consumed) => this.host.listener.frame(peer, frame, bytes, consumed),
-      writable: () => this.host.listener.writable(peer),
-      closed: (reason) => {
-        if (this.#ends.get(peer) !== connection) return;
-        this.#ends.delete(peer);
-        this.host.listener.down(peer, reason);
-        this.#network.wanted(this);
-      },
+      frame: (frame, bytes, consumed) =>
+        this.#clock.run(() => {
+          if (this.#ends.get(peer) === connection) this.host.listener.frame(peer, frame, bytes, consumed);
+        }),
+      writable: () =>
+        this.#clock.run(() => {
+          if (this.#ends.get(peer) === connection) this.host.listener.writable(peer);
+        }),
+      closed: (reason) =>
+        this.#clock.run(() => {
+          if (this.#ends.get(peer) !== connection) return;
+          this.#ends.delete(peer);
+          this.host.listener.down(peer, reason);
+          this.#network.wanted(this);
+        }),
     });
     this.host.listener.up(peer, { instance: '', incarnation, protocolVersion: 1 });
   }

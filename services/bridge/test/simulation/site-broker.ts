@@ -40,7 +40,7 @@ export class SiteBroker implements Broker {
   ) {
     this.#clock = clock;
     this.#latency = latency;
-    this.#memory = new MemoryBroker({ cluster, latencyMs: latency }, server, {
+    this.#memory = new MemoryBroker({ cluster, latencyMs: latency, clock }, server, {
       blocked: (reason) => listener.blocked(reason),
       stateChanged: (state) => {
         if (state.is === 'down' || state.is === 'connecting') this.#connections++;
@@ -80,6 +80,11 @@ export class SiteBroker implements Broker {
 
   stop(): Promise<void> {
     return this.#memory.stop();
+  }
+
+  /** The broker has not heard of the process for long. */
+  sever(): void {
+    this.#memory.sever('the broker has missed heartbeats');
   }
 
   /** The process is gone. */

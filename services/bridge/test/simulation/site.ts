@@ -72,6 +72,8 @@ interface Process {
 /** Milliseconds since 1970 when a simulation begins. */
 const epochMs = 1_700_000_000_000;
 const leaseMs = 3_000;
+/** Two heartbeats of a connection, or three of a link, without a word. */
+const silenceMs = 6_000;
 
 /** One cluster: its broker, and the bridges beside it. */
 export class Site {
@@ -176,7 +178,8 @@ export class Site {
 
   /** The bridges that may write at this moment, by name. */
   get masters(): string[] {
-    return this.bridges.flatMap((bridge) => {
+    const awake = this.#processes.flatMap((process) => (process && !process.clock.paused ? process.bridge : []));
+    return awake.flatMap((bridge) => {
       const { role, instance } = bridge.view();
       return role === 'master' ? instance : [];
     });
@@ -190,6 +193,24 @@ export class Site {
     process.clock.stop();
     process.links.crash();
     process.broker.crash();
+  }
+
+  /** SIGSTOP. After a while broker and peers give it up. Returns how to send SIGCONT. */
+  pauseBridge(replica: number): () => void {
+    const process = this.#processes[replica];
+    if (!process) return () => {};
+    const { broker, clock, links } = process;
+    clock.pause();
+    const cancel = this.#around.clock.after(silenceMs, () => {
+      broker.sever();
+      links.sever();
+    });
+    return () => {
+      cancel();
+      this.disturbedAt = this.#around.clock.now();
+      clock.resume();
+      this.#around.links.wanted(links);
+    };
   }
 
   /** SIGTERM. Resolves when it has ended. */

@@ -86,10 +86,12 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** The clock of one process: what it asked for does not happen once it is dead. */
+/** The clock of one process: what it asked for happens when it runs, and not at all once it is dead. */
 export class ProcessClock implements Clock {
   readonly #clock: Clock;
   #alive = true;
+  #paused = 0;
+  #missed: (() => void)[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -100,9 +102,38 @@ export class ProcessClock implements Clock {
   }
 
   wake(at: number, callback: () => void): () => void {
-    return this.#clock.wake(at, () => {
-      if (this.#alive) callback();
-    });
+    let cancelled = false;
+    const cancel = this.#clock.wake(at, () =>
+      this.run(() => {
+        if (!cancelled) callback();
+      }),
+    );
+    return () => {
+      cancelled = true;
+      cancel();
+    };
+  }
+
+  get paused(): boolean {
+    return this.#paused > 0;
+  }
+
+  /** Something comes in from outside: dealt with now, or once the process runs again. */
+  run(callback: () => void): void {
+    if (!this.#alive) return;
+    if (this.#paused > 0) this.#missed.push(callback);
+    else callback();
+  }
+
+  /** SIGSTOP. */
+  pause(): void {
+    this.#paused++;
+  }
+
+  /** SIGCONT: all that it missed happens now, one after the other. */
+  resume(): void {
+    if (--this.#paused > 0) return;
+    for (const missed of this.#missed.splice(0)) this.#clock.wake(this.now(), () => this.run(missed));
   }
 
   stop(): void {

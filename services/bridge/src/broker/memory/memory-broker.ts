@@ -25,6 +25,8 @@ export interface MemoryBrokerConfig {
   readonly cluster: string;
   /** Each way, ms; default 1. A function is asked each time: a broker may become slow. */
   readonly latencyMs?: number | (() => number);
+  /** The adapter's process; default the server's clock. */
+  readonly clock?: Clock;
 }
 
 /** A live connection to the server, as the roles see it. */
@@ -66,7 +68,7 @@ export class MemoryBroker implements Broker {
 
   constructor(config: MemoryBrokerConfig, server: MemoryServer, listener: BrokerListener) {
     this.#server = server;
-    this.#clock = server.clock;
+    this.#clock = config.clock ?? server.clock;
     this.#listener = listener;
     const { latencyMs = 1 } = config;
     this.#latency = typeof latencyMs === 'number' ? () => latencyMs : latencyMs;
@@ -115,6 +117,16 @@ export class MemoryBroker implements Broker {
     this.#end();
   }
 
+  /** The server has ended the connection; its process finds out when it runs. */
+  sever(why: string): void {
+    const session = this.#session;
+    if (!session) return;
+    session.connection.pipes.close();
+    this.#server.leave(session.server);
+    this.#source.sever();
+    this.#wake(0, this.#epoch, () => this.#lost(why));
+  }
+
   /** In good order: acknowledgements are written before the end, so what the pipe holds counts as processed. */
   #leave(): void {
     if (this.#session) {
@@ -128,14 +140,14 @@ export class MemoryBroker implements Broker {
     const epoch = ++this.#epoch;
     this.#listener.stateChanged({ is: 'connecting', uri: this.#uri });
     this.#wake(this.#latency(), epoch, () => {
-      const pipes = new MemoryPipes(this.#clock, this.#latency);
+      const pipes = new MemoryPipes(this.#server.clock, this.#clock, this.#latency);
       const connection: MemoryConnection = { server: this.#server, pipes };
       const session: ServerSession = {
         queueDeleted: (queue) => this.#source.queueDeleted(queue),
         demandChanged: (queue) => this.#demand.serverChanged(queue),
         exchangeChanged: (exchange) => this.#bindings.serverChanged(exchange),
         blocked: (reason) => pipes.toClient(() => this.#listener.blocked(reason)),
-        lost: () => this.#lost('the broker closed the connection'),
+        lost: () => this.sever('the broker closed the connection'),
       };
       if (!this.#server.join(session)) {
         this.#lost('nothing accepts connections');

@@ -6,13 +6,16 @@ import type { Clock } from '@tombolo/kernel/clock';
  */
 export class MemoryPipes {
   readonly #clock: Clock;
+  readonly #client: Clock;
   readonly #latency: () => number;
   #closed = false;
   /** The last batch each way that may still be under way: nothing overtakes it. */
   readonly #batches = new Map<'server' | 'client', { at: number; calls: (() => void)[] }>();
 
-  constructor(clock: Clock, latency: () => number) {
+  /** @param client the client's clock: what comes to it comes when it runs */
+  constructor(clock: Clock, client: Clock, latency: () => number) {
     this.#clock = clock;
+    this.#client = client;
     this.#latency = latency;
   }
 
@@ -38,7 +41,8 @@ export class MemoryPipes {
     }
     const batch = { at, calls: [call] };
     this.#batches.set(to, batch);
-    this.#clock.wake(at, () => {
+    const clock = to === 'client' ? this.#client : this.#clock;
+    clock.wake(at, () => {
       if (this.#batches.get(to) === batch) this.#batches.delete(to);
       for (const each of batch.calls) {
         if (this.#closed) return;

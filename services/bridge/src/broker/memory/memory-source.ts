@@ -50,14 +50,17 @@ export class MemorySource implements Source {
     this.#pending = [];
     for (const done of this.#barriers) queueMicrotask(() => done(false));
     this.#barriers.clear();
+    this.sever();
     const subscriptions = [...this.#subscriptions];
     this.#subscriptions.clear();
     for (const subscription of subscriptions) this.#channelLost(subscription);
-    for (const subscription of subscriptions) {
-      const { queue, consumer } = subscription;
-      if (queue && consumer && subscription.connection.server.isUp) queue.removeConsumer(consumer, true);
-      this.#end(subscription, { why: 'lost' });
-    }
+    for (const subscription of subscriptions) this.#end(subscription, { why: 'lost' });
+  }
+
+  /** The server takes back what it had handed over; nobody here is told yet. */
+  sever(): void {
+    for (const { queue, consumer, connection } of this.#subscriptions)
+      if (queue && consumer && connection.server.isUp) queue.removeConsumer(consumer, true);
   }
 
   /** Everything acknowledged takes effect now: the connection ends in good order. */
@@ -180,7 +183,8 @@ export class MemorySource implements Source {
   }
 
   #require(doing: string): MemoryConnection {
-    if (!this.#reader) throw new Fault('TOMBOLO_BROKER_LOST', `${doing} is not possible now: there is no connection.`);
+    if (!this.#reader?.server.isUp)
+      throw new Fault('TOMBOLO_BROKER_LOST', `${doing} is not possible now: there is no connection.`);
     return this.#reader;
   }
 

@@ -16,5 +16,6 @@ test('a standby that heard of an alarm and then lost its connection does not bel
   server.block('memory');
   clock.advance(10);
   server.crash();
+  clock.advance(1);
   expect(blocked).toEqual(['memory', undefined]);
 });
