@@ -54,8 +54,8 @@ const noticeEveryMs = 500;
 interface Hosted {
   readonly cluster: string;
   readonly bridge: HostedBridge;
-  /** Tells the log what is new. */
-  readonly changed: () => void;
+  readonly view: () => BridgeView;
+  readonly changes: Changes;
   readonly servers: { readonly server: FastifyInstance; readonly address: Address; readonly what: string }[];
 }
 
@@ -98,7 +98,7 @@ export class Host {
   }
 
   #notice(): void {
-    for (const { changed } of this.#hosted) changed();
+    for (const { view, changes } of this.#hosted) changes.notice(view(), true);
     const { clock } = this.#options;
     this.#cancelNotice = clock.wake(clock.now() + noticeEveryMs, () => this.#notice());
   }
@@ -119,7 +119,7 @@ export class Host {
     });
     metrics.configApplied(config.hash, config.timestampSeconds, false);
     const changes = new Changes(log);
-    const changed = (): void => changes.notice(view());
+    const changed = (): void => changes.notice(view(), false);
     const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock, changed });
     const view = (): BridgeView => (this.#stopping ? { ...bridge.view(), draining: true } : bridge.view());
     const { adminToken } = settings;
@@ -146,7 +146,7 @@ export class Host {
       const what = `The metrics address of ${cluster}`;
       servers.push({ server: createMetricsServer(options), address: scraped, what });
     }
-    return { cluster, changed, bridge, servers };
+    return { cluster, bridge, view, changes, servers };
   }
 }
 

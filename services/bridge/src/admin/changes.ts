@@ -14,8 +14,11 @@ export class Changes {
     this.#log = log;
   }
 
-  /** Compares the view with what was said before. */
-  notice(view: BridgeView): void {
+  /**
+   * Compares the view with what was said before.
+   * @param lasting it is not the moment of a change: who has just connected is a standby until it holds the lock, which is no news
+   */
+  notice(view: BridgeView, lasting: boolean): void {
     const { broker } = view;
     // Why it is not connected is known once an attempt has failed; one that stops is not trying on.
     const known = broker.up || (broker.reason !== undefined && !view.draining);
@@ -30,7 +33,8 @@ export class Changes {
       else if (wasBlocked) this.#log.info('broker takes messages again');
     }
     if (broker.up && (broker.state === 'master' || broker.state === 'standby')) {
-      if (this.#isNews('role', view.role, undefined)) {
+      const momentary = !lasting && view.role === 'standby' && !this.#said.has('role');
+      if (!momentary && this.#isNews('role', view.role, undefined)) {
         this.#log.info({ role: view.role, reason: view.roleReason, incarnation: view.incarnation }, 'role known');
       }
     }

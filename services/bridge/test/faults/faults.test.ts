@@ -52,8 +52,9 @@ describe.skipIf(missing)('lost is nothing, and doubled no more than is promised'
       await stage.flowing();
     }
     const { exits, ...outcome } = await stage.end();
-    const { takeOvers } = stage;
-    const line = { row: name, times, bound: duplicates, takeOversMs: takeOvers, date: new Date().toISOString() };
+    const { takeOvers, outages } = stage;
+    const spans = { takeOversMs: takeOvers, outagesMs: outages };
+    const line = { row: name, times, bound: duplicates, ...spans, date: new Date().toISOString() };
     process.stdout.write(`${JSON.stringify({ ...line, ...outcome })}\n`);
     expect(outcome.lost, 'lost').toBe(0);
     const doubled = row.sinkBrokerForgets ? outcome.doubledOnTheWay : outcome.duplicated;

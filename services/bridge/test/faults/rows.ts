@@ -43,11 +43,16 @@ async function crash(stage: Stage, ...names: readonly string[]): Promise<void> {
   await Promise.all(names.map((name) => stage.again(name)));
 }
 
-async function brokerKilled({ servers }: Stage, cluster: 'west' | 'east'): Promise<void> {
+/** First early in a burst, then when most of it has just been acknowledged. */
+async function brokerKilled(stage: Stage, cluster: 'west' | 'east', time: number): Promise<void> {
+  const { [cluster]: broker } = stage.servers;
   // RabbitMQ 3.10 writes down what was declared up to two seconds later: killed before, it forgets the queue with all in it.
-  await servers[cluster].control('eval', 'mnesia:sync_log().');
-  await servers[cluster].kill();
-  await servers[cluster].restart();
+  await broker.control('eval', 'mnesia:sync_log().');
+  await stage.underWay(time === 1 ? 0.2 : 0.9);
+  await stage.broken(async () => {
+    await broker.kill();
+    await broker.restart();
+  });
 }
 
 async function masterKilled(stage: Stage, cluster: 'west' | 'east'): Promise<void> {
@@ -149,10 +154,12 @@ export const rows: readonly Row[] = [
     times: 1,
     duplicates: none,
     async fault(stage) {
-      for (const proxy of stage.links) proxy.freeze();
-      await noticed(stage);
-      await pause(4_000);
-      for (const proxy of stage.links) proxy.thaw();
+      await stage.broken(async () => {
+        for (const proxy of stage.links) proxy.freeze();
+        await noticed(stage);
+        await pause(4_000);
+        for (const proxy of stage.links) proxy.thaw();
+      });
     },
   },
   {
@@ -191,21 +198,21 @@ export const rows: readonly Row[] = [
     name: 'source broker killed and restarted',
     times: 2,
     duplicates: none,
-    fault: (stage) => brokerKilled(stage, 'west'),
+    fault: (stage, time) => brokerKilled(stage, 'west', time),
   },
   {
     name: 'source broker killed and restarted, messages without ids',
     options: { ids: false },
     times: 2,
     duplicates: { most: 10_000, because: 'what was acknowledged before, it may bring back' },
-    fault: (stage) => brokerKilled(stage, 'west'),
+    fault: (stage, time) => brokerKilled(stage, 'west', time),
   },
   {
     name: 'sink broker killed and restarted',
     times: 2,
     duplicates: windows(2),
     sinkBrokerForgets: true,
-    fault: (stage) => brokerKilled(stage, 'east'),
+    fault: (stage, time) => brokerKilled(stage, 'east', time),
   },
   ...mastersRows('election by the broker', (options) => options),
   ...mastersRows('election by Redis', inRedis),
@@ -214,10 +221,13 @@ export const rows: readonly Row[] = [
     options: inRedis({ standbys: ['west', 'east'] }),
     times: 1,
     duplicates: none,
-    async fault({ servers }) {
-      await servers.redis.kill();
-      await pause(5_000);
-      await servers.redis.restart();
+    async fault(stage) {
+      const { redis } = stage.servers;
+      await stage.broken(async () => {
+        await redis.kill();
+        await pause(5_000);
+        await redis.restart();
+      });
     },
   },
   {
@@ -225,10 +235,13 @@ export const rows: readonly Row[] = [
     options: inRedis({ standbys: ['west', 'east'] }),
     times: 1,
     duplicates: none,
-    async fault({ servers }) {
-      servers.redisProxy.freeze();
-      await pause(2 * leaseMs);
-      servers.redisProxy.thaw();
+    async fault(stage) {
+      const { redisProxy } = stage.servers;
+      await stage.broken(async () => {
+        redisProxy.freeze();
+        await pause(2 * leaseMs);
+        redisProxy.thaw();
+      });
     },
   },
   {
@@ -237,11 +250,16 @@ export const rows: readonly Row[] = [
     duplicates: none,
     async fault(stage) {
       const { east } = stage.servers;
-      await east.control('set_disk_free_limit', '1000GB');
+      const blocked = () => stage.network.bridge('east').metric('tombolo_link_blocked', { reason: 'broker_alarm' });
+      const told = async () => {
+        stage.producer.burst(50);
+        return (await blocked()) > 0;
+      };
+      // The command takes seconds, and the alarm is to meet a full stream.
+      const raised = east.control('set_disk_free_limit', '1000GB');
       try {
-        const blocked = () => stage.network.bridge('east').metric('tombolo_link_blocked', { reason: 'broker_alarm' });
-        await awaitUntil('the alarm is told', async () => (await blocked()) > 0, within(10_000));
-        await pause(2_000);
+        await awaitUntil('the alarm is told', told, within(20_000));
+        await stage.broken(() => Promise.all([raised, pause(2_000)]).then(() => {}));
       } finally {
         await east.control('set_disk_free_limit', '50MB');
       }

@@ -46,6 +46,8 @@ export class Stage {
   readonly consumer: Consumer;
   /** From the death of a master to the first delivery through its successor (ms). */
   readonly takeOvers: number[] = [];
+  /** How long what was broken stayed broken, each time (ms); what heals at once has none. */
+  readonly outages: number[] = [];
   /** See Observed. */
   destroyed = 0;
 
@@ -85,12 +87,19 @@ export class Stage {
     return [...this.network.linkProxies.values()];
   }
 
-  /** Resolves in the middle of a burst: many messages are under way. */
-  async underWay(): Promise<void> {
+  /** Resolves in the middle of a burst, when this part of it has arrived: many messages are under way. */
+  async underWay(part = 0.2): Promise<void> {
     const before = this.consumer.deliveries.length;
     this.producer.burst(burst);
-    const moved = () => this.consumer.deliveries.length >= before + burst / 5;
+    const moved = () => this.consumer.deliveries.length >= before + burst * part;
     await awaitUntil('a burst is under way', moved, { withinMs: 30_000, everyMs: 1 });
+  }
+
+  /** Notes how long this takes: something is broken meanwhile. */
+  async broken(during: () => Promise<void>): Promise<void> {
+    const from = performance.now();
+    await during();
+    this.outages.push(Math.round(performance.now() - from));
   }
 
   /** Resolves when a message that was published from now on has arrived. */

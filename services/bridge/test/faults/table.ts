@@ -9,6 +9,7 @@ export interface Measured extends Outcome {
   readonly times: number;
   readonly bound: { readonly most: number; readonly because: string };
   readonly takeOversMs: readonly number[];
+  readonly outagesMs: readonly number[];
   readonly date: string;
 }
 
@@ -23,15 +24,26 @@ const count = (value: number): string => value.toLocaleString('en');
 
 /** Rows as a table in Markdown. */
 export function tableOf(measured: readonly Measured[]): string {
-  const columns = ['fault', 'messages', 'lost', 'duplicated', 'at most', 'redelivered', 'longest gap', 'take-over'];
-  const lines = measured.map(({ row, times, published, bound, takeOversMs, ...outcome }) => {
+  const columns = [
+    'fault',
+    'messages',
+    'lost',
+    'duplicated',
+    'at most',
+    'redelivered',
+    'outage',
+    'longest gap',
+    'take-over',
+  ];
+  const lines = measured.map(({ row, times: often, published, bound, takeOversMs, outagesMs, ...outcome }) => {
     const brought = outcome.duplicated - outcome.doubledOnTheWay;
     const duplicated =
       brought > 0 ? `${count(outcome.doubledOnTheWay)} + ${count(brought)}¹` : count(outcome.duplicated);
     const most = bound.most === 0 ? '0' : `${count(bound.most)}: ${bound.because}`;
-    const takeOver = takeOversMs.map((ms) => `${count(ms)} ms`).join(', ') || '–';
-    const cells = [times > 1 ? `${row}, ${times} times` : row, count(published), count(outcome.lost), duplicated, most];
-    return `| ${[...cells, count(outcome.redelivered), `${count(outcome.longestGapMs)} ms`, takeOver].join(' | ')} |`;
+    const times = (all: readonly number[]) => all.map((ms) => `${count(ms)} ms`).join(', ') || '–';
+    const cells = [often > 1 ? `${row}, ${often} times` : row, count(published), count(outcome.lost), duplicated, most];
+    const spans = [times(outagesMs), times([outcome.longestGapMs]), times(takeOversMs)];
+    return `| ${[...cells, count(outcome.redelivered), ...spans].join(' | ')} |`;
   });
   return [`| ${columns.join(' | ')} |`, `|${' --- |'.repeat(columns.length)}`, ...lines].join('\n');
 }

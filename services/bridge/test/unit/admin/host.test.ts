@@ -190,6 +190,22 @@ describe('the host of bridges', () => {
     expect(phrases().slice(-2)).toEqual(['broker not connected, trying on', 'broker connected']);
   });
 
+  it('tells that it is a standby when it stays one, not of the moment between the connection and the lock', async () => {
+    const roles = (lines: readonly string[]) => lines.flatMap((line) => JSON.parse(line).role ?? []);
+    for (const next of ['master', 'standby'] as const) {
+      const { make, bridge, clock, lines } = hostWith({ admin: `127.0.0.1:${await freePort()}` });
+      const host = make();
+      running.push({ host, bridge });
+      bridge.shown = viewOf({ broker: { ...viewOf().broker, up: false, state: 'connecting' } });
+      await host.start();
+      bridge.shown = viewOf({ role: 'standby' });
+      bridge.changed();
+      bridge.shown = viewOf({ role: next });
+      clock.advance(1_000);
+      expect(roles(lines)).toEqual([next]);
+    }
+  });
+
   it('does not call a broker missing that was not tried yet, nor one that a stopping bridge has let go', async () => {
     const { bridge, clock, phrases, host } = await startHost({});
     const { broker } = viewOf();
