@@ -228,7 +228,10 @@ export class Bridge implements HostedBridge {
     const known = this.#mastership;
     this.#candidacy.brokerChanged(state);
     // One that has only begun knows already.
-    if (known && known === this.#mastership) this.#tellBroker(known);
+    if (!known || known !== this.#mastership) return;
+    this.#tellBroker(known);
+    // What was done while the broker was away is in no event.
+    if (state.is === 'master') void this.#clusterDrain.look();
     this.#options.changed?.();
   }
 

@@ -20,7 +20,7 @@ export function complaintsAbout({ status, demand, streams }: Snapshot): string[]
       complaints.push(`Connector ${name} is down: ${reason ?? 'no reason given'}`);
   }
   for (const { destination, cluster: where, unserved, detail, consumers } of demand) {
-    if (unserved === undefined || unserved === 'paused') continue;
+    if (unserved === undefined || unserved === 'paused' || unserved === 'drained') continue;
     const who = `${consumers} consumer${consumers === 1 ? '' : 's'} of ${destination} at ${where}`;
     complaints.push(`${who} not served: ${detail ?? unserved}`);
   }

@@ -86,7 +86,8 @@ describe('the verdict on a bridge', () => {
     expect(complaintsAbout(withStatus({ role: 'standby', links: [] }))).toEqual([]);
     const [connector] = healthy().status.connectors;
     const paused = withStatus({ connectors: [{ ...connector!, state: 'paused' }] });
-    expect(complaintsAbout({ ...paused, demand: [demandFor('q', { unserved: 'paused' })] })).toEqual([]);
+    const wished = ['paused', 'drained'].map((unserved) => demandFor('q', { unserved }));
+    expect(complaintsAbout({ ...paused, demand: wished })).toEqual([]);
   });
 
   it('finds a broker that is down, one that takes no messages, and a bridge that is not ready', () => {

@@ -425,6 +425,24 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       expect(again.got.every((each) => each.redelivered)).toBe(true);
     });
 
+    test('what every queue holds is counted: what is ready as of now, what is handed out a moment later', async () => {
+      await world.declare('orders');
+      await world.declare('empty');
+      const { got } = consume('orders', 2);
+      for (const body of ['a', 'b', 'c', 'd', 'e']) await world.publish('orders', bytes(body));
+      await world.until('two are handed out', () => got.length === 2);
+      const { queues, incomplete } = await broker.inventory.take(['absent']);
+      const ready = (queue: string) => queues.find((each) => each.queue === queue)?.ready;
+      expect([ready('orders'), ready('empty'), ready('absent'), incomplete]).toEqual([3, 0, undefined, undefined]);
+      let unacknowledged: number | undefined;
+      await world.until('they are counted', () => {
+        void broker.inventory.take([]).then((now) => {
+          unacknowledged = now.queues.find(({ queue }) => queue === 'orders')?.unacknowledged;
+        });
+        return unacknowledged === 2;
+      });
+    });
+
     describe('demand', () => {
       function watch(matches: (queue: string) => boolean = () => true) {
         const demands = new Map<string, QueueDemand>();

@@ -26,6 +26,7 @@ const ranks: readonly string[] = [
   'broker_blocked',
   'standby',
   'draining',
+  'drained',
   'unsighted',
   'sink_waits',
   'source_waits',

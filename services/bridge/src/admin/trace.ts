@@ -157,8 +157,10 @@ function demandFindings(demand: DemandFact, { cluster }: TraceFacts): TraceFindi
     if (!path) found.push(stops('no_route', unserved?.detail ?? `no way to ${demand.cluster} is known at present`));
     else if (unserved) found.push(stops(unserved.reason, `not served: ${unserved.detail}`));
   }
-  if (demand.cluster === cluster && unserved)
-    found.push(stops(unserved.reason, `a stream was refused: ${unserved.detail}`));
+  if (demand.cluster === cluster && unserved) {
+    const what = unserved.reason === 'drained' ? '' : 'a stream was refused: ';
+    found.push(stops(unserved.reason, `${what}${unserved.detail}`));
+  }
   for (const { peer, detail } of tooFar)
     found.push(stops('network_ttl', `the demand of ${demand.cluster} is not told to ${peer}: ${detail}`));
   return found;

@@ -86,7 +86,7 @@ export interface DemandView {
   /** The cluster whose consumers these are; the own cluster for local demand. */
   readonly cluster: string;
   readonly consumers: number;
-  /** Served: a stream may flow or flows. Otherwise why not: queue_absent, no_permission, no_route, paused, refused. */
+  /** Served: a stream may flow or flows. Otherwise why not: queue_absent, no_permission, no_route, paused, refused, drained. */
   readonly unserved: string | undefined;
   /** A sentence for people. */
   readonly detail: string | undefined;

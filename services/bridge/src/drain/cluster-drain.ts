@@ -30,6 +30,7 @@ export class ClusterDrain {
   #on: boolean | undefined;
   #receiver: Receiver | undefined;
   #visible = false;
+  #closing: Promise<void> = Promise.resolve();
 
   constructor(options: ClusterDrainOptions) {
     this.#options = options;
@@ -72,13 +73,14 @@ export class ClusterDrain {
     }
   }
 
-  /** Drains the cluster, or ends that, for all bridges beside it. Rejects with a Fault when the broker does not let us keep it. */
+  /** Drains the cluster, or ends that, for all bridges beside it; resolves when what was under way is settled. Rejects with a Fault when the broker does not let us keep it. */
   async set(on: boolean): Promise<void> {
     const { source, buffers } = this.#options.broker;
     // A quorum queue is seen while a minority of the broker's nodes is away; a classic one goes with its node.
     if (!on) await buffers.delete(drainMarker);
     else if (!(await source.inspect(drainMarker))) await source.declare(drainMarker, { type: 'quorum', durable: true });
     this.#known(on);
+    if (on) await this.#closing;
   }
 
   #known(on: boolean): void {
@@ -90,7 +92,10 @@ export class ClusterDrain {
     this.#show();
     const receiver = this.#receiver;
     if (!receiver) return;
-    if (on) return void this.#close(receiver);
+    if (on) {
+      this.#closing = this.#close(receiver);
+      return;
+    }
     receiver.router.setHushed(false);
     receiver.sink.setReceiving(true);
   }

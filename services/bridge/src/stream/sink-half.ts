@@ -606,8 +606,12 @@ export class SinkHalf {
         destination: queue,
         cluster,
         consumers,
-        unserved: refusal ? 'refused' : undefined,
-        detail: refusal,
+        ...(this.#receiving
+          ? { unserved: refusal ? 'refused' : undefined, detail: refusal }
+          : {
+              unserved: 'drained',
+              detail: `${cluster} is drained: nothing is brought in until \`tombolo resume --cluster\``,
+            }),
         connectors: [...new Set(connectors)],
       };
     });

@@ -104,6 +104,7 @@ export class ConsumerApplication {
       prefetch: this.plan.prefetch,
       took: (message) => {
         waiting.push(message);
+        if (message.redelivered) this.#judge.redelivered(this.#site.name, this.plan.queue, keyOf(message.body));
         if (waiting.length === 1) this.#work(waiting);
       },
     });

@@ -1,3 +1,4 @@
+import type { Bridge } from '../../src/bridge.ts';
 import type { Judge } from './judge.ts';
 import type { LinkNetwork } from './link-network.ts';
 import { keyOf } from './message.ts';
@@ -62,6 +63,23 @@ export class Faults {
         this.#excuse(site, this.#company(fault));
         return site.pauseBridge(fault.replica);
       }
+      case 'rolling-restart':
+        this.#roll(this.#site(fault.site), 0);
+        return () => {};
+      case 'cluster-drain': {
+        const site = this.#site(fault.site);
+        let over = false;
+        this.#operate(site, async (bridge) => {
+          if (over) return;
+          await bridge.drain('cluster');
+          site.drained = bridge.view().drains.length > 0;
+        });
+        return () => {
+          over = true;
+          site.drained = false;
+          this.#operate(site, (bridge) => bridge.undrain('cluster'));
+        };
+      }
       case 'broker-crash': {
         const site = this.#site(fault.site);
         this.#excuse(site, this.#company(fault));
@@ -125,6 +143,32 @@ export class Faults {
       ({ is, atMs, forMs }) => !is.startsWith('store-') && atMs < now + nearMs && now < atMs + forMs + nearMs,
     );
     if (hindered) this.#excuse(site, true);
+  }
+
+  /** Asks the master, once there is one; again when it could not. */
+  #operate(site: Site, act: (bridge: Bridge) => Promise<unknown>): void {
+    const later = (): void => void this.#clock.after(100, () => this.#operate(site, act));
+    const master = site.bridges.find((bridge) => bridge.view().role === 'master');
+    if (master) act(master).catch(later);
+    else later();
+  }
+
+  /** As operators do it: the next one once the bridges are all there, and one of them works. */
+  #roll(site: Site, replica: number): void {
+    if (replica >= this.#schedule.replicas) return;
+    const whole = site.bridges.length === this.#schedule.replicas && !site.stopping;
+    const ready = site.bridges.every((bridge) => bridge.view().broker.up) && site.masters.length === 1;
+    if (!whole || !ready) {
+      this.#clock.after(100, () => this.#roll(site, replica));
+      return;
+    }
+    site.stopBridge(replica).then(
+      () => {
+        site.startBridge(replica);
+        this.#roll(site, replica + 1);
+      },
+      (thrown: unknown) => this.#judge.report('no exception', `stop: ${String(thrown)}`),
+    );
   }
 
   #startOnceStopped(site: Site, replica: number): void {

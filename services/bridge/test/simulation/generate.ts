@@ -185,6 +185,10 @@ function drawFault(
       return { ...when, is, site, replica, forMs: chance.pick([60, 300, 2_000]) };
     case 'bridge-pause':
       return { ...when, is, site, replica, forMs: chance.pick([300, 2_000, 3_500, 5_000, 8_000, 20_000]) };
+    case 'rolling-restart':
+      return { ...when, is, site, forMs: 10_000 };
+    case 'cluster-drain':
+      return { ...when, is, site, forMs: chance.pick([100, 1_000, 5_000]) };
     case 'broker-crash':
       return {
         ...when,

@@ -8,6 +8,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 export type Invariant =
   | 'nothing is lost'
   | 'no duplicates'
+  | 'nothing is redelivered'
   | 'order'
   | 'no demand, no traffic'
   | 'no hoarding'
@@ -80,6 +81,9 @@ const redelivers: ReadonlySet<Fault['is']> = new Set([
   'pause',
 ]);
 
+/** What operators do while consumers stay: nothing that was handed over comes again. */
+const orderly: ReadonlySet<Fault['is']> = new Set(['rolling-restart', 'cluster-drain']);
+
 /** Watches a run and says what does not hold. It knows what applications did and saw, and what is in the queues. */
 export class Judge {
   readonly violations: Violation[] = [];
@@ -93,6 +97,7 @@ export class Judge {
   readonly #died = new Set<string>();
   readonly #orderly: boolean;
   readonly #settled: boolean;
+  readonly #gentle: boolean;
   #forwards = 0;
   /** Forwards to where a message had been before. */
   #returns = 0;
@@ -114,6 +119,7 @@ export class Judge {
     );
     const mild = schedule.faults.every(({ is }) => !redelivers.has(is));
     this.#orderly = stays && mild && (single || schedule.faults.length === 0);
+    this.#gentle = stays && schedule.faults.every(({ is }) => orderly.has(is));
     this.#settled = stays && schedule.faults.length === 0;
   }
 
@@ -130,6 +136,11 @@ export class Judge {
       return this.report('the books agree', `${key} was consumed from ${queue} on ${site} and never published`);
     fate.consumed++;
     this.#consumed++;
+  }
+
+  /** A consumer was handed a message that had been handed over before, to it or to a bridge. */
+  redelivered(site: string, queue: string, key: string): void {
+    if (this.#gentle) this.report('nothing is redelivered', `${key} was handed over again from ${queue} on ${site}`);
   }
 
   consumerCame(site: string, queue: string): void {
@@ -223,8 +234,9 @@ export class Judge {
 
   #judgeDemand(site: string, queue: string, key: string): void {
     const { consumers, leftAt, ever } = this.#presence(site, queue);
+    const { disturbedAt, drained, latencyMs, stopping } = this.#sites.get(site)!;
+    if (drained) this.report('no demand, no traffic', `${key} was brought to ${queue} on ${site}, which is drained`);
     if (consumers > 0) return;
-    const { disturbedAt, latencyMs, stopping } = this.#sites.get(site)!;
     if (ever && stopping) return; // a bridge that drains still takes what is on its way
     const now = this.#clock.now();
     // The bridge hears of a consumer's leaving, and what it publishes arrives, a broker's latency late.

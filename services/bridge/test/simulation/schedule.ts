@@ -42,6 +42,10 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: 'bridge-crash'; readonly site: string; readonly replica: number }
   | { readonly is: 'bridge-pause'; readonly site: string; readonly replica: number }
   | { readonly is: 'bridge-restart'; readonly site: string; readonly replica: number }
+  /** One bridge of the cluster after the other is stopped, once another one is there to take over, and started again. */
+  | { readonly is: 'rolling-restart'; readonly site: string }
+  /** An operator drains the cluster, and undoes it. */
+  | { readonly is: 'cluster-drain'; readonly site: string }
   | { readonly is: 'broker-crash'; readonly site: string; readonly forgets: number }
   | { readonly is: 'broker-cut'; readonly site: string }
   | { readonly is: 'broker-slow'; readonly site: string; readonly latencyMs: number }

@@ -90,6 +90,8 @@ export class Site {
   readonly #watchers: (() => void)[] = [];
   /** When its broker, or what connects bridges to it, was last disturbed. */
   disturbedAt = Number.NEGATIVE_INFINITY;
+  /** It is known to be drained. */
+  drained = false;
 
   constructor(name: string, replicas: number, latencyMs: number, around: Surroundings) {
     this.name = name;

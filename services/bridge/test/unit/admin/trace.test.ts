@@ -94,6 +94,18 @@ describe('a trace', () => {
       /west, connector w-e .* not in the file of east yet\.$/,
     ],
     [
+      'the only consumers are at a cluster that is drained',
+      [
+        west({ demands: [] }),
+        east({
+          demands: [
+            { ...demand, path: [], unserved: { reason: 'drained', detail: 'east is drained: nothing is brought in' } },
+          ],
+        }),
+      ],
+      `${waits}east, east is drained: nothing is brought in.`,
+    ],
+    [
       'the link is down',
       [west({ links: [{ ...links[0]!, up: false, state: 'backoff', reason: 'connection refused' }] })],
       `${waits}west, link to east: down (connection refused).`,

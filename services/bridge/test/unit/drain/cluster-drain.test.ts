@@ -63,9 +63,12 @@ describe('a drained cluster', () => {
     drain.serve(receiver);
     drain.visible(true);
     did = [];
-    const set = drain.set(true);
+    let told = false;
+    const set = drain.set(true).then(() => {
+      told = true;
+    });
     await turns();
-    expect(queues).toEqual(new Set([drainMarker]));
+    expect([queues, told]).toEqual([new Set([drainMarker]), false]);
     expect(did.filter((what) => what !== 'sees')).toEqual(['no credit', 'awaits']);
     quiet();
     await set;
