@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -11,6 +12,8 @@ const server = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 
 /** A RabbitMQ node of the test's own: loopback only, its own directory, cookie and epmd. */
 export interface RabbitNode {
+  /** As the nodes of a cluster know each other. */
+  readonly name: string;
   readonly amqpPort: number;
   readonly managementPort: number;
   readonly username: string;
@@ -27,6 +30,9 @@ export interface RabbitNode {
   kill(): Promise<void>;
   /** Ends the node (in good order, unless it was killed) and starts it again on the same data and ports. */
   restart(): Promise<void>;
+  /** SIGSTOP: connections stay open, and nothing answers, until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
 }
 
 export interface RabbitOptions {
@@ -49,11 +55,69 @@ process.once('exit', () => {
 
 /** Starts a node; it accepts connections when this resolves (6 to 13 s). */
 export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNode> {
+  const [node] = await startNodes(1, options);
+  return node as RabbitNode;
+}
+
+/**
+ * Starts nodes that form one cluster, all at once; each accepts connections, and knows the others, when this resolves. They stop one by
+ * one; what they share goes with the last.
+ */
+export async function startRabbitCluster(size: number, options: RabbitOptions = {}): Promise<RabbitNode[]> {
+  const nodes = await startNodes(size, options);
+  await awaitUntil('the nodes have formed one cluster', async () => {
+    for (const node of nodes) {
+      const known = (await node.api('GET', '/nodes')) as { running: boolean }[];
+      if (known.filter(({ running }) => running).length !== size) return false;
+    }
+    return true;
+  });
+  return nodes;
+}
+
+async function startNodes(size: number, options: RabbitOptions): Promise<RabbitNode[]> {
   const missing = rabbitMissing();
   if (missing) throw new Error(missing);
-  const directory = await mkdtemp(join(tmpdir(), 'tombolo-rabbit-'));
-  const [amqpPort, managementPort, distPort, epmdPort] = (await freePorts(4)) as [number, number, number, number];
-  await mkdir(join(directory, 'log'));
+  // The Erlang cookie lives here.
+  const home = await mkdtemp(join(tmpdir(), 'tombolo-rabbit-'));
+  await writeFile(join(home, '.erlang.cookie'), randomUUID(), { mode: 0o400 });
+  const [epmdPort, ...ports] = (await freePorts(1 + size * 3)) as [number, ...number[]];
+  const places = Array.from({ length: size }, (_, index): Place => {
+    const [amqpPort, managementPort, distPort] = ports.slice(index * 3) as [number, number, number];
+    const name = `tombolo${amqpPort}@localhost`;
+    return { name, home, directory: join(home, name), epmdPort, amqpPort, managementPort, distPort };
+  });
+  // In the foreground and ours, so that it can be ended by its id; else the node would leave a daemon behind.
+  const epmd = spawn('epmd', ['-port', String(epmdPort), '-address', '127.0.0.1'], { stdio: 'ignore' });
+  const epmdGone = exitOf(epmd);
+  await awaitUntil('epmd listens', () => accepts(epmdPort));
+  let left = size;
+  const stopped = async () => {
+    if (--left > 0) return;
+    epmd.kill('SIGTERM');
+    await epmdGone;
+    await rm(home, { recursive: true, force: true });
+  };
+  const peers =
+    size > 1 ? places.map(({ name }, index) => `cluster_formation.classic_config.nodes.${index + 1} = ${name}`) : [];
+  const config = [...(options.config ?? []), ...peers];
+  return Promise.all(places.map((place) => startNode(place, { ...options, config }, stopped)));
+}
+
+/** Where a node lives. */
+interface Place {
+  readonly name: string;
+  readonly home: string;
+  readonly directory: string;
+  readonly epmdPort: number;
+  readonly amqpPort: number;
+  readonly managementPort: number;
+  readonly distPort: number;
+}
+
+async function startNode(place: Place, options: RabbitOptions, stopped: () => Promise<void>): Promise<RabbitNode> {
+  const { name, home, directory, epmdPort, amqpPort, managementPort, distPort } = place;
+  await mkdir(join(directory, 'log'), { recursive: true });
   const plugins = options.plugins ?? ['rabbitmq_management', 'rabbitmq_event_exchange'];
   await writeFile(join(directory, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
   await writeFile(
@@ -70,8 +134,8 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
   const pidFile = join(directory, 'pid');
   const environment = {
     ...process.env,
-    HOME: directory,
-    RABBITMQ_NODENAME: `tombolo${amqpPort}@localhost`,
+    HOME: home,
+    RABBITMQ_NODENAME: name,
     ERL_EPMD_PORT: String(epmdPort),
     ERL_EPMD_ADDRESS: '127.0.0.1',
     RABBITMQ_CONF_ENV_FILE: '/dev/null',
@@ -84,13 +148,6 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
     RABBITMQ_DIST_PORT: String(distPort),
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
   };
-  // In the foreground and ours, so that it can be ended by its id; else the node would leave a daemon behind.
-  const epmd = spawn('epmd', ['-port', String(epmdPort), '-address', '127.0.0.1'], {
-    env: environment,
-    stdio: 'ignore',
-  });
-  const epmdGone = exitOf(epmd);
-  await awaitUntil('epmd listens', () => accepts(epmdPort));
   let script: ChildProcess | undefined;
   let gone: Promise<void> = Promise.resolve();
 
@@ -131,13 +188,17 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
   const nodePid = async () => Number((await readFile(pidFile, 'utf8')).trim());
   const end = async (how: NodeJS.Signals) => {
     const pid = await nodePid().catch(() => undefined);
-    if (pid !== undefined && script?.exitCode === null) signal(pid, how);
+    if (pid !== undefined && script?.exitCode === null) {
+      signal(pid, how);
+      signal(pid, 'SIGCONT'); // in case it is frozen
+    }
     await gone;
     if (pid !== undefined) running.delete(pid);
   };
 
   await start();
   return {
+    name,
     amqpPort,
     managementPort,
     username: 'guest',
@@ -158,14 +219,18 @@ export async function startRabbit(options: RabbitOptions = {}): Promise<RabbitNo
     },
     async stop() {
       await end('SIGTERM');
-      epmd.kill('SIGTERM');
-      await epmdGone;
-      await rm(directory, { recursive: true, force: true });
+      await stopped();
     },
     kill: () => end('SIGKILL'),
     async restart() {
       await end('SIGTERM');
       await start();
+    },
+    async freeze() {
+      signal(await nodePid(), 'SIGSTOP');
+    },
+    async thaw() {
+      signal(await nodePid(), 'SIGCONT');
     },
   };
 }

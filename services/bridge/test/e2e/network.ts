@@ -31,6 +31,8 @@ export function noNodes(): boolean {
 export interface Received {
   readonly body: string;
   readonly redelivered: boolean;
+  /** On the monotonic clock, in ms. */
+  readonly at: number;
   readonly message: ConsumeMessage;
 }
 
@@ -40,6 +42,8 @@ export interface TestConsumer {
   readonly bodies: () => string[];
   /** Resolves when `count` messages came. */
   wait(count: number, withinMs?: number): Promise<void>;
+  /** Its connection has not broken. */
+  readonly connected: () => boolean;
   /** Leaves; what it had not acknowledged goes back to the queue. */
   close(): Promise<void>;
 }
@@ -95,6 +99,13 @@ export class Site {
     return text === '' ? undefined : JSON.parse(text);
   }
 
+  /** The same virtual host by another node of its cluster. It goes with this one. */
+  at(node: NodeAddress): Site {
+    const other = new Site(node, this.vhost);
+    onTestFinished(() => other.#disconnect());
+    return other;
+  }
+
   async connect(): Promise<ChannelModel> {
     const { node, vhost } = this;
     const where = { hostname: '127.0.0.1', port: node.amqpPort, username: 'guest', password: 'guest', vhost };
@@ -148,7 +159,8 @@ export class Site {
         if (!message) return;
         const { redelivered } = message.fields;
         const body = forget ? '' : message.content.toString();
-        got.push({ body, redelivered, message: forget ? { ...message, content: Buffer.alloc(0) } : message });
+        const at = performance.now();
+        got.push({ body, redelivered, at, message: forget ? { ...message, content: Buffer.alloc(0) } : message });
         if (!acknowledge) return;
         if (delayMs === 0) channel.ack(message);
         else setTimeout(() => open && channel.ack(message), delayMs);
@@ -158,6 +170,7 @@ export class Site {
     return {
       got,
       bodies: () => got.map((each) => each.body),
+      connected: () => open,
       async wait(count, withinMs = 30_000) {
         await awaitUntil(`${count} messages of ${queue}`, () => got.length >= count, { withinMs }).catch((error) => {
           throw new Error(`${error.message}, but ${got.length}`, { cause: error });
@@ -187,8 +200,12 @@ export class Site {
     return (await this.counts(queue)).ready;
   }
 
-  async #close(): Promise<void> {
+  async #disconnect(): Promise<void> {
     await Promise.all([...this.#models].map((model) => model.close().catch(() => {})));
+  }
+
+  async #close(): Promise<void> {
+    await this.#disconnect();
     await this.api('DELETE', `/vhosts/${this.vhost}`);
   }
 }
@@ -308,6 +325,12 @@ export class BridgeProcess {
   async peakMemory(): Promise<number> {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
     return Number(/^VmHWM:\s+(\d+)/m.exec(status)![1]) / 1024;
+  }
+
+  /** The memory that the process has now, in MiB. */
+  async memory(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(status)![1]) / 1024);
   }
 
   /** Seconds of processor time used so far. */
