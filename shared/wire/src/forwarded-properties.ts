@@ -8,6 +8,8 @@ export const pathHeader = 'x-tombolo-path';
 export const userIdHeader = 'x-tombolo-user-id';
 export const ccHeader = 'x-tombolo-cc';
 
+const droppedHeaders = [userIdHeader, ccHeader, 'x-delivery-count', 'x-acquired-count'];
+
 /**
  * The clusters that a message came through, source first. A header that is not an array of at most 64 cluster names counts as
  * absent, so that what a client wrote there stops nothing.
@@ -31,7 +33,7 @@ function pathIn(field: HeaderField | undefined): string[] | undefined {
  *   `onward`, takes the place of what an application copied;
  * - `user-id` becomes the header `x-tombolo-user-id`: the sink's broker would refuse a message of another user than the bridge's;
  * - the header `CC` becomes `x-tombolo-cc`: the sink's broker would route by it once more;
- * - what a client wrote under these two names is dropped;
+ * - what a client wrote under these two names is dropped, and how often the source's queue has handed it over, which is not the sink's;
  * - `reply-to` becomes what `replyTo`, if given, makes of it.
  *
  * Everything else stays as it is, byte for byte and in its order.
@@ -62,7 +64,7 @@ export function forwardedProperties(
       if (isNamed(properties, name, pathHeader)) {
         first ??= { type: String.fromCharCode(properties[type]!), value: properties.subarray(type + 1, end) };
         cuts.push({ from: name, to: end, instead: '' });
-      } else if (isNamed(properties, name, userIdHeader) || isNamed(properties, name, ccHeader)) {
+      } else if (droppedHeaders.some((its) => isNamed(properties, name, its))) {
         cuts.push({ from: name, to: end, instead: '' });
       }
     }

@@ -1,8 +1,9 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { Envelope } from './envelope.ts';
 import { pathOf } from './forwarded-properties.ts';
-import { header, isNamed, valueEnd, walk } from './header-table.ts';
+import { header, isNamed, walk } from './header-table.ts';
 import { flags, type PropertyOffsets, scan, u32 } from './properties.ts';
+import { rewrittenHeaders } from './rewritten-headers.ts';
 
 /**
  * The header by which a bridge knows a topic message that a bridge published. Whoever publishes to an exchange at the sink
@@ -84,30 +85,13 @@ export function provenPath(message: Envelope, keys: readonly Uint8Array[]): read
  */
 const brokersHeaders = ['x-delivery-count', 'x-acquired-count', 'timestamp_in_ms', 'x-routed-by', proofHeader];
 
-/**
- * The digest over exchange, routing key, properties and body. Headers are taken in the order of their names: a broker that adds
- * one sorts the table (rabbit_misc:set_table_value).
- */
+/** The digest over exchange, routing key, properties and body. */
 function digestOf(
   { exchange, routingKey, properties, body }: Envelope,
   at: PropertyOffsets,
   key: Uint8Array,
 ): Uint8Array {
-  const fields: Uint8Array[] = [];
-  let headerBytes = 0;
-  let listEnd = at.headersAt;
-  if (at.headers >= 0) {
-    const start = at.headers + 4;
-    listEnd = start + u32(properties, at.headers);
-    walk(properties, start, listEnd, (name, type, end) => {
-      if (brokersHeaders.some((its) => isNamed(properties, name, its))) return;
-      const field = Uint8Array.prototype.slice.call(properties, name, end);
-      asRabbitWrites(field, type - name, end - name, 0);
-      fields.push(field);
-      headerBytes += field.length;
-    });
-    fields.sort(byName);
-  }
+  const { fields, bytes: headerBytes, end: listEnd } = rewrittenHeaders(properties, at, brokersHeaders);
   // The time is a broker's to write, too.
   const timeAt = at.timestamp < 0 ? properties.length : at.timestamp;
   const lead = Buffer.allocUnsafe(18 + Buffer.byteLength(exchange) + Buffer.byteLength(routingKey));
@@ -124,33 +108,4 @@ function digestOf(
   hmac.update(properties.subarray(listEnd, timeAt));
   if (at.timestamp >= 0) hmac.update(properties.subarray(at.timestamp + 8));
   return hmac.update(body).digest().subarray(0, proofBytes);
-}
-
-const deepest = 32;
-
-/**
- * Two letters mean an int64: RabbitMQ reads both `l` and `L` and writes `l`, wherever it writes a table anew. What is nested too
- * deeply or malformed stays as it is.
- */
-function asRabbitWrites(bytes: Uint8Array, type: number, end: number, depth: number): void {
-  if (bytes[type] === 0x4c) bytes[type] = 0x6c;
-  if ((bytes[type] !== 0x41 && bytes[type] !== 0x46) || depth === deepest) return;
-  try {
-    if (bytes[type] === 0x46) {
-      walk(bytes, type + 5, end, (_name, its, itsEnd) => asRabbitWrites(bytes, its, itsEnd, depth + 1));
-      return;
-    }
-    for (let at = type + 5; at < end; ) {
-      const next = valueEnd(bytes, at, end);
-      asRabbitWrites(bytes, at, next, depth + 1);
-      at = next;
-    }
-  } catch {
-    // The broker could not write it anew either.
-  }
-}
-
-/** By the bytes of the name; fields of one name keep their order. */
-function byName(a: Uint8Array, b: Uint8Array): number {
-  return Buffer.compare(a.subarray(1, 1 + a[0]!), b.subarray(1, 1 + b[0]!));
 }

@@ -156,6 +156,18 @@ describe('the raw properties of a message', () => {
   });
 });
 
+describe('what the broker of the source counted', () => {
+  it('does not travel: the sink counts its own deliveries', () => {
+    const headers: [string, string, Buffer][] = [
+      ['kept', 't', Buffer.of(1)],
+      ['x-acquired-count', 'l', Buffer.alloc(8, 1)],
+      ['x-delivery-count', 'l', Buffer.alloc(8, 1)],
+    ];
+    const forwarded = forwardedProperties(encodeProperties({ headers }), { path: [] });
+    expect(forwarded).toEqual(encodeProperties({ headers: headers.slice(0, 1) }));
+  });
+});
+
 describe('the identity of a message', () => {
   const message = { exchange: 'a', routingKey: 'b', properties: encodeProperties({}), body: Buffer.from('c') };
 
@@ -169,6 +181,19 @@ describe('the identity of a message', () => {
     expect(new Set(variants.map((each) => Buffer.from(identityOf(each).digest).toString('hex'))).size).toBe(4);
     expect(identityOf(message).digest).toEqual(identityOf({ ...message }).digest);
     expect(identityOf(message).digest.buffer.byteLength).toBe(16);
+  });
+
+  it('is the same when a quorum queue hands the message over again, and counts that in the headers', () => {
+    const identity = (properties: Uint8Array) => Buffer.from(identityOf({ ...message, properties }).digest);
+    const count: [string, string, Buffer] = ['x-delivery-count', 'l', Buffer.alloc(8, 1)];
+    const text: [string, string, Buffer] = ['z', 'S', Buffer.from([0, 0, 0, 1, 97])];
+    const flag: [string, string, Buffer] = ['a', 't', Buffer.of(1)];
+    expect(identity(encodeProperties({ deliveryMode: 2, headers: [count] }))).toEqual(
+      identity(encodeProperties({ deliveryMode: 2 })),
+    );
+    const first = identity(encodeProperties({ messageId: 'i', headers: [text, flag] }));
+    expect(identity(encodeProperties({ messageId: 'i', headers: [flag, count, text] }))).toEqual(first);
+    expect(identity(encodeProperties({ messageId: 'i', headers: [flag, count] }))).not.toEqual(first);
   });
 
   it('says whether the sender had set an id', () => {
