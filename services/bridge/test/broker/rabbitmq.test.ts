@@ -129,6 +129,31 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     return got;
   }
 
+  test('a lock that is still held just after the connection died is no reason to stand by; one that stays held is', async () => {
+    const lock = async () => {
+      const model = await world.application();
+      await (await model.createChannel()).assertQueue('tombolo.master', { exclusive: true, durable: false });
+      return model;
+    };
+    const refused = () =>
+      world.log.lines.filter(({ message }) => message === 'the lock is held by another bridge').length;
+    world.proxy.down();
+    const held = await awaitUntil('the dead connection has lost it', lock);
+    world.proxy.up();
+    await awaitUntil('the lock is refused', () => refused() > 0);
+    await held.close();
+    const before = states.length;
+    await awaitUntil('master again', () => states.at(-1)?.is === 'master');
+    expect(states.slice(before).map(({ is }) => is)).toEqual(['master']);
+    expect(states.map(({ is }) => is).slice(0, before)).not.toContain('standby');
+
+    world.proxy.down();
+    const other = await awaitUntil('the dead connection has lost it', lock);
+    world.proxy.up();
+    await awaitUntil('it stands by', () => states.at(-1)?.is === 'standby');
+    await other.close();
+  });
+
   test('amqplib has the internals that the data path stands on', async () => {
     const model = await connect({ hostname: '127.0.0.1', port: node.amqpPort });
     expect(seamProblems(model, await model.createChannel())).toEqual([]);

@@ -41,6 +41,8 @@ interface Pair {
   held: number;
 }
 
+/** How long a lock that is held may be the one that died with the last connection: nobody resigns for that. */
+const ownLockMs = 2_000;
 /** The queues whose exclusive owner is the master, in the order in which they are claimed. */
 const lockQueues = ['tombolo.master', 'tombolo.master.publish'] as const;
 
@@ -76,6 +78,7 @@ export class RabbitBroker implements Broker {
   #isBlocked = false;
   #closing: Promise<unknown> = Promise.resolve();
   #wanted = false;
+  #masterUntil = Number.NEGATIVE_INFINITY;
 
   constructor(config: RabbitBrokerConfig, listener: BrokerListener, surroundings: Surroundings) {
     if (config.uris.length === 0)
@@ -130,6 +133,7 @@ export class RabbitBroker implements Broker {
     const policy = { ...connectionPolicy, uris: this.#config.uris.length, wanted: this.#wanted };
     const [state, effects] = stepConnection(before, event, clock.now(), random(), policy);
     this.#state = state;
+    if (before.is === 'master' && state.is !== 'master') this.#masterUntil = clock.now();
     if (state !== before && (state.is !== before.is || event.was === 'refused')) {
       const reason = event.was === 'lost' ? { reason: event.fault.message, code: event.fault.code } : {};
       if (state.is !== before.is) log.debug({ from: before.is, to: state.is, ...reason }, 'broker connection');
@@ -332,8 +336,11 @@ export class RabbitBroker implements Broker {
     if (state.is === 'dialing') return { is: 'connecting', uri };
     if (state.is === 'unclaimed') return { is: 'standby', uri, reason: 'it does not stand for master' };
     if (state.is === 'yielding') return { is: 'standby', uri, reason: 'it gives the lock back' };
-    if (state.is === 'claiming')
-      return state.reason === undefined ? undefined : { is: 'standby', uri, reason: state.reason };
+    if (state.is === 'claiming') {
+      // The broker may not have noticed yet that our own connection died, and the lock with it (nor a node that another went).
+      const ownLock = this.#surroundings.clock.now() < this.#masterUntil + ownLockMs;
+      return state.reason === undefined || ownLock ? undefined : { is: 'standby', uri, reason: state.reason };
+    }
     const { product, clusterName } = this.#pair?.consuming ?? { product: '', clusterName: '' };
     return { is: 'master', uri, product, clusterName };
   }
