@@ -10,6 +10,7 @@ export const faults = {
   TOMBOLO_CHANNEL_CLOSED: { retryable: true },
   TOMBOLO_QUEUE_ABSENT: { retryable: true },
   TOMBOLO_QUEUE_REFUSED: { retryable: true },
+  TOMBOLO_QUEUE_UNAVAILABLE: { retryable: true },
   TOMBOLO_EXCHANGE_ABSENT: { retryable: true },
   TOMBOLO_NO_PERMISSION: { retryable: true },
   TOMBOLO_MANAGEMENT_FAILED: { retryable: true },

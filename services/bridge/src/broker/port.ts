@@ -229,6 +229,8 @@ export interface QueueDemand {
   readonly properties: QueueProperties;
   /** Ready messages, when the last snapshot told; may be seconds old. */
   readonly ready: number | undefined;
+  /** Why the queue, which exists, cannot be used for now (its node is down): what was told of its consumers stands, their capacity is 0. */
+  readonly unavailable?: string;
 }
 
 export interface DemandListener {

@@ -7,6 +7,8 @@ export interface LocalDemand {
   consumers: number;
   capacity: number;
   properties: QueueProperties;
+  /** Why the queue cannot be used for now, although it exists: its demand stands without capacity. */
+  unavailable: string | undefined;
   /** The last consumer has left: when the demand will be withdrawn (monotonic ms); undefined while there are some. */
   withdrawAt: number | undefined;
 }
@@ -45,6 +47,7 @@ export class DemandTable {
         consumers: told.consumers,
         capacity: told.capacity,
         properties: told.properties,
+        unavailable: told.unavailable,
         withdrawAt: undefined,
       };
       this.#demands.set(told.queue, demand);
@@ -59,6 +62,7 @@ export class DemandTable {
       changes.push({ is: 'capacity', queue: told.queue, capacity: told.capacity });
     }
     known.properties = told.properties;
+    known.unavailable = told.unavailable;
     if (told.consumers === 0) known.withdrawAt ??= now + HYSTERESIS_MS;
     else known.withdrawAt = undefined;
     if (told.consumers > 0 && known.consumers !== told.consumers) {

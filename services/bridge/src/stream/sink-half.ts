@@ -67,6 +67,7 @@ export class SinkHalf {
   #refused = new Map<string, string>();
   #wakes: Wakes<Sinkhole | 'demand'>;
   #brokerUp = false;
+  #whyDown = 'its broker is not reachable';
   #closed = false;
   #bytes = 0;
   readonly #waiting: (() => void)[] = [];
@@ -111,8 +112,10 @@ export class SinkHalf {
     this.#options.router.setSighted(visible);
   }
 
-  brokerUp(up: boolean): void {
+  /** @param why it is not usable, as words that follow the cluster's name */
+  brokerUp(up: boolean, why = 'its broker is not reachable'): void {
     this.#brokerUp = up;
+    this.#whyDown = why;
     for (const sinkhole of this.#sinkholes.values()) this.#run(sinkhole, sinkhole.machine.brokerUp(up, this.#now()));
     if (!up) this.#options.admission.clear();
   }
@@ -268,7 +271,7 @@ export class SinkHalf {
       return this.#turnAway(frame, `it crosses ${crossed} connectors, connector ${name} has networkTTL ${networkTTL}`);
     }
     if (this.#draining) return this.#refuse(frame, `the bridge of ${cluster} is draining`);
-    if (!this.#brokerUp) return this.#refuse(frame, `the broker of ${cluster} is not reachable`, BLIND_RETRY_MS);
+    if (!this.#brokerUp) return this.#refuse(frame, `${cluster}: ${this.#whyDown}`, BLIND_RETRY_MS);
     if (destination.kind !== 'queue') return this.#admit(via, frame, {});
     const demand = this.#table.get(destination.name);
     if (!passage.static && !demand) {
@@ -431,7 +434,11 @@ export class SinkHalf {
     const { broker, clock, log } = this.#options;
     const { name } = sinkhole.machine.destination;
     broker.sink.probe(name).then(
-      (found) => this.#run(sinkhole, sinkhole.machine.probed(found?.ready, clock.now())),
+      (found) => {
+        // Nothing at all, although consumers are known: a quorum queue without a leader. That is not known to be empty.
+        const unknown = found?.ready === 0 && found.consumers === 0 && (this.#table.get(name)?.capacity ?? 0) > 0;
+        this.#run(sinkhole, sinkhole.machine.probed(unknown ? undefined : found?.ready, clock.now()));
+      },
       (thrown: unknown) => {
         log.debug({ queue: name, reason: messageOf(thrown) }, 'probe failed');
         this.#run(sinkhole, sinkhole.machine.probed(undefined, clock.now()));
@@ -657,8 +664,11 @@ export class SinkHalf {
   }
 
   #blockedBy(machine: SinkDestination): string | undefined {
-    if (!this.#brokerUp) return 'the broker is not reachable';
+    if (!this.#brokerUp) return this.#whyDown;
     const { capacity, ready, window, fill } = machine.window;
+    const { kind, name } = machine.destination;
+    const unavailable = kind === 'queue' ? this.#table.get(name)?.unavailable : undefined;
+    if (unavailable !== undefined) return `the queue is not available: ${unavailable}`;
     if (capacity === 0) return 'no consumer';
     if (fill === 0 && ready >= window) return `the consumers are busy: ${ready} messages wait in the queue`;
     return undefined;

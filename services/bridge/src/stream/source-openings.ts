@@ -1,4 +1,4 @@
-import { messageOf } from '@tombolo/kernel/fault';
+import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Wakes } from '@tombolo/kernel/wakes';
 import type { Destination, QueueProperties } from '@tombolo/wire/frame';
 import type { Passage } from '../routing/agreement.ts';
@@ -79,7 +79,7 @@ export class SourceOpenings {
         if (found) route.unserved = this.#open(sink, destination, found, passage);
         else later('queue_absent', `queue ${name} does not exist on ${cluster}`);
       },
-      (thrown: unknown) => later('no_permission', messageOf(thrown)),
+      (thrown: unknown) => later(isUnavailable(thrown) ? 'queue_unavailable' : 'no_permission', messageOf(thrown)),
     );
   }
 
@@ -126,7 +126,11 @@ export class SourceOpenings {
           if (found) this.#open(peer, { kind: 'queue', name }, found, passage);
           else this.retryLater();
         },
-        (thrown: unknown) => log.warn({ queue: name, reason: messageOf(thrown) }, 'queue cannot be inspected'),
+        (thrown: unknown) => {
+          if (this.#ground.closed) return;
+          log.warn({ queue: name, reason: messageOf(thrown) }, 'queue cannot be inspected, trying again');
+          this.retryLater();
+        },
       );
     }
   }
@@ -168,6 +172,11 @@ export class SourceOpenings {
     flow.route();
     return undefined;
   }
+}
+
+/** It is there, and cannot be used for now. */
+function isUnavailable(thrown: unknown): boolean {
+  return thrown instanceof Fault && thrown.code === 'TOMBOLO_QUEUE_UNAVAILABLE';
 }
 
 /** Why none of the known ways to a demand can be used. */

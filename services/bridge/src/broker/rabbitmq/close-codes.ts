@@ -102,12 +102,26 @@ export function lostFault(error: unknown, address: string): Fault {
   });
 }
 
+/**
+ * True when the queue exists, but the node that it lives on is down: RabbitMQ says 404 of it, as of one that was deleted.
+ * `home node 'n@host' of durable queue 'q' in vhost '/' is down or inaccessible`
+ */
+export function isUnavailable(error: unknown): boolean {
+  return codeOf(error) === replyCode.notFound && /is down or inaccessible/.test(brokersWords(error));
+}
+
 /** Why the broker refused something about a queue (consume, passive declare, declare). */
 export function queueFault(error: unknown, doing: string, queue: string, address: string): Fault {
   const fault = (code: FaultCode, text: string) => new Fault(code, text, { cause: error });
   const words = brokersWords(error);
   switch (codeOf(error)) {
     case replyCode.notFound:
+      if (isUnavailable(error)) {
+        return fault(
+          'TOMBOLO_QUEUE_UNAVAILABLE',
+          `${doing} queue "${queue}" at ${address} has to wait: ${words}. Its messages are there again with that node.`,
+        );
+      }
       return fault(
         'TOMBOLO_QUEUE_ABSENT',
         `${doing} queue "${queue}" at ${address} failed: there is no such queue. Declare it, or wait for its application to.`,

@@ -1,7 +1,7 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { DemandListener, DemandWatch } from '../port.ts';
 import type { RabbitUri, Surroundings } from './config.ts';
-import { ConsumerTable, type DemandChange } from './consumer-table.ts';
+import { type ConsumerFact, ConsumerTable, type DemandChange, type QueueFact } from './consumer-table.ts';
 import { parseErlangArguments } from './erlang-args.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { Management } from './management.ts';
@@ -18,6 +18,8 @@ const debounceMs = 100;
 const settleMs = 6_000;
 /** What came before the first events is in lists only, and in these after two such intervals at worst. */
 const catchUpMs = 11_000;
+/** How many queues are looked at one by one when a list shows no consumers of them any more. */
+const mostDoubted = 200;
 /** A failed snapshot is tried again. */
 const retryMs = 2_000;
 
@@ -32,6 +34,8 @@ export class RabbitDemandWatch implements DemandWatch {
   readonly #table = new ConsumerTable();
   readonly #management: Management | undefined;
   readonly #passive: PassiveWatch;
+  readonly #prober: Prober;
+  readonly #own: (queue: string) => number;
   #vhost = '/';
   #listener: DemandListener | undefined;
   #attached = false;
@@ -51,6 +55,8 @@ export class RabbitDemandWatch implements DemandWatch {
     ownConsumers: (queue: string) => number,
   ) {
     this.#surroundings = surroundings;
+    this.#prober = prober;
+    this.#own = ownConsumers;
     this.#management = views.management;
     views.events?.listen(keys, {
       event: (name, headers) => this.#event(name, headers),
@@ -139,7 +145,9 @@ export class RabbitDemandWatch implements DemandWatch {
     }
     if (text('vhost') !== this.#vhost) return;
     if (!this.#management) {
-      this.#passive.event(name, text(name.startsWith('consumer') ? 'queue' : 'name'));
+      // What the broker itself has ended may be back with its node: that takes a look.
+      const told = name === 'queue.deleted' && byBroker(headers) ? 'queue.ended' : name;
+      this.#passive.event(told, text(name.startsWith('consumer') ? 'queue' : 'name'));
       return;
     }
     switch (name) {
@@ -166,7 +174,11 @@ export class RabbitDemandWatch implements DemandWatch {
         return;
       }
       case 'queue.deleted':
-        this.#tell(this.#table.queueDeleted(text('name'), now));
+        // RabbitMQ says so of durable queues, too, whose node went: only a list tells them from those that expired.
+        if (byBroker(headers) && this.#table.propertiesOf(text('name'))?.durable !== false) {
+          this.#tell(this.#table.queueEnded(text('name'), now));
+          this.#lookIn(0);
+        } else this.#tell(this.#table.queueDeleted(text('name'), now));
         return;
     }
   }
@@ -204,10 +216,12 @@ export class RabbitDemandWatch implements DemandWatch {
         management.queues(this.#vhost),
         management.consumers(this.#vhost),
       ]);
+      const doubted = await this.#doubted(queues, consumers);
       if (this.#attached) {
-        const changes = this.#table.snapshot(queues, consumers, this.#surroundings.clock.now());
+        const changes = this.#table.snapshot(queues, consumers, this.#surroundings.clock.now(), doubted);
         // Something moved: it may have been a list that lags behind.
         if (changes.length > 0) next = Math.min(next, settleMs);
+        if (this.#table.isUnsettled) next = Math.min(next, pollMs);
         this.#tell(changes);
         this.#sees(true);
       }
@@ -228,6 +242,22 @@ export class RabbitDemandWatch implements DemandWatch {
       this.#looking = false;
     }
     if (this.#attached) this.#lookIn(next);
+  }
+
+  /** Queues that have consumers which the list does not show (yet, or any more). */
+  async #doubted(queues: readonly QueueFact[], consumers: readonly ConsumerFact[]): Promise<ReadonlySet<string>> {
+    const { clock } = this.#surroundings;
+    const doubted = new Set<string>();
+    const vanishing = this.#table.vanishing(queues, consumers, clock.now()).slice(0, mostDoubted);
+    const looks = vanishing.map(async ({ queue, others }) => {
+      const found = await this.#prober.probe(queue).catch(() => undefined);
+      if (!found) return;
+      const unlisted = found.consumers - others - this.#own(queue);
+      const nothing = found.consumers === 0 && found.ready === 0;
+      if (this.#table.doubted(queue, unlisted, nothing, clock.now())) doubted.add(queue);
+    });
+    await Promise.all(looks);
+    return doubted;
   }
 
   #sees(visible: boolean): void {
@@ -255,4 +285,10 @@ export class RabbitDemandWatch implements DemandWatch {
       this.#surroundings.log.error({ err: error }, 'a demand listener threw');
     }
   }
+}
+
+/** Nobody asked for it: a node went, or a time ran out. */
+function byBroker(headers: Readonly<Record<string, unknown>>): boolean {
+  // A node that went is told with the second of these.
+  return [headers['user_who_performed_action'], headers['user']].includes('rmq-internal');
 }

@@ -7,7 +7,8 @@ import type { ManagementConfig } from './config.ts';
 import type { ConsumerFact, QueueFact } from './consumer-table.ts';
 import { deliveryLimit, type QueueDescription, type QueueFacts, queueProperties } from './queue-properties.ts';
 
-const queueColumns = 'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition';
+const queueColumns =
+  'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition,state,node';
 const consumerColumns =
   'queue.name,consumer_tag,arguments,prefetch_count,ack_required,active,activity_status,channel_details.name';
 const exchangeColumns = 'name,type,durable,auto_delete,internal';
@@ -36,6 +37,7 @@ export class Management {
         name: each['name'],
         properties: queueProperties(each as QueueDescription),
         ready: typeof each['messages_ready'] === 'number' ? each['messages_ready'] : undefined,
+        ...(isDown(each['state']) && { unavailable: `its node ${String(each['node'])} is down` }),
       });
     }
     return facts;
@@ -223,6 +225,11 @@ export class Management {
       throw fail('did not answer with JSON. Is this the management port?', error);
     }
   }
+}
+
+/** Of a queue: its node is down (classic), or too many of its members are (quorum). */
+function isDown(state: unknown): boolean {
+  return state === 'down' || state === 'minority' || state === 'stopped';
 }
 
 function listOf(answer: unknown): Record<string, unknown>[] {

@@ -1,4 +1,4 @@
-import { messageOf } from '@tombolo/kernel/fault';
+import { Fault, messageOf } from '@tombolo/kernel/fault';
 import type { Surroundings } from './config.ts';
 import type { DemandChange } from './consumer-table.ts';
 import type { Prober } from './probe.ts';
@@ -16,8 +16,11 @@ export class PassiveWatch {
   readonly #prober: Prober;
   readonly #own: (queue: string) => number;
   readonly #teller: { changed(changes: readonly DemandChange[]): void; visible(visible: boolean): void };
-  /** undefined: not there as far as is known. `zeros`: how often in a row it had neither messages nor consumers. */
-  readonly #known = new Map<string, { consumers: number; zeros: number } | undefined>();
+  /**
+   * undefined: not there as far as is known. `zeros`: how often in a row it had neither messages nor consumers. `away`: it is there, and
+   * its node is not.
+   */
+  readonly #known = new Map<string, { consumers: number; zeros: number; away?: boolean } | undefined>();
   #names: string[] = [];
   #from = 0;
   #running = false;
@@ -103,7 +106,7 @@ export class PassiveWatch {
         const zeros = counts.consumers === 0 && counts.ready === 0 ? (known?.zeros ?? 0) + 1 : 0;
         const before = known?.consumers ?? 0;
         const now = before > 0 && zeros === 1 ? before : consumers;
-        if (now !== before) {
+        if (now !== before || (known?.away && now > 0)) {
           const capacity = now > 0 ? Number.POSITIVE_INFINITY : 0;
           changes.push({
             is: 'changed',
@@ -115,8 +118,23 @@ export class PassiveWatch {
       if (changes.length > 0) this.#teller.changed(changes);
       return true;
     } catch (error) {
+      if (error instanceof Fault && error.code === 'TOMBOLO_QUEUE_UNAVAILABLE') {
+        this.#away(queue, error.message);
+        return true;
+      }
       this.#surroundings.log.debug({ queue, reason: messageOf(error) }, 'a queue could not be looked at');
       return false;
     }
+  }
+
+  /** The queue's node is down: whoever wanted its messages wants them still. */
+  #away(queue: string, unavailable: string): void {
+    const known = this.#known.get(queue);
+    if (!this.#running || !known || known.away) return;
+    const { consumers } = known;
+    this.#known.set(queue, { ...known, away: true });
+    if (consumers === 0) return;
+    const demand = { queue, consumers, capacity: 0, properties: {}, ready: undefined, unavailable };
+    this.#teller.changed([{ is: 'changed', demand }]);
   }
 }

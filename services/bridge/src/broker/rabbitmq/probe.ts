@@ -1,6 +1,6 @@
 import { Fault } from '@tombolo/kernel/fault';
 import type { Channel } from 'amqplib';
-import { codeOf, queueFault, replyCode } from './close-codes.ts';
+import { codeOf, isUnavailable, queueFault, replyCode } from './close-codes.ts';
 import type { Connection } from './connection.ts';
 import { notConnected } from './consume-channel.ts';
 
@@ -95,7 +95,7 @@ export class Prober {
       return { ready: messageCount, consumers: consumerCount };
     } catch (error) {
       lane.channel = undefined;
-      if (codeOf(error) === replyCode.notFound) return undefined;
+      if (codeOf(error) === replyCode.notFound && !isUnavailable(error)) return undefined;
       throw error;
     }
   }

@@ -155,7 +155,8 @@ export class RabbitSource implements Source {
         const left = this.ownConsumers(entry.queue) - entry.tags.length;
         if (left > 0) this.#own.set(entry.queue, left);
         else this.#own.delete(entry.queue);
-        if (end.why === 'refused') {
+        // Tried again it may be refused (its node went, not the queue), which ends the channel with all that is on it.
+        if (end.why === 'refused' || end.why === 'queue-gone') {
           this.#refused.add(entry.queue);
           if (this.#refused.size > 10_000) this.#refused.clear();
         }

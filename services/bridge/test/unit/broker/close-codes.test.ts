@@ -19,3 +19,16 @@ test("words of the broker without a full stop get the fault's own", () => {
   );
   expect(queueFault(refusal, 'Declaring', 'q', 'here').message).toMatch(/refused: inequivalent arg\.$/);
 });
+
+test('a queue whose node is down is not called absent', () => {
+  const refusal = (words: string) =>
+    Object.assign(new Error(`Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "NOT_FOUND - ${words}"`), {
+      code: 404,
+    });
+  const down = "home node 'a@host' of durable queue 'q' in vhost '/' is down or inaccessible";
+  expect(queueFault(refusal(down), 'Consuming from', 'q', 'here')).toMatchObject({
+    code: 'TOMBOLO_QUEUE_UNAVAILABLE',
+    message: expect.stringMatching(/has to wait: NOT_FOUND - home node 'a@host'.* Its messages are there again/),
+  });
+  expect(queueFault(refusal("no queue 'q' in vhost '/'"), 'Looking at', 'q', 'here').code).toBe('TOMBOLO_QUEUE_ABSENT');
+});

@@ -123,3 +123,57 @@ test('the arguments of events are read from printed Erlang', () => {
   });
   expect(parseErlangArguments(undefined)).toEqual({});
 });
+
+test('a durable queue whose node went keeps its demand, without room for any message, until its node is back', () => {
+  table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 1_000);
+  expect(table.queueEnded('q', 30_000)).toMatchObject([
+    { is: 'changed', demand: { consumers: 1, capacity: 0, unavailable: /looked at/ } },
+  ]);
+  // The broker cancels the consumers of such a queue.
+  expect(table.consumerDeleted('q', 'a', 'p1', 30_001)).toEqual([]);
+  const down = { ...queue, unavailable: 'its node is down' };
+  expect(table.snapshot([down], [], 30_100)).toMatchObject([
+    { is: 'changed', demand: { consumers: 1, capacity: 0, unavailable: 'its node is down' } },
+  ]);
+  expect(table.isUnsettled).toBe(true);
+  expect(table.snapshot([down], [], 90_000)).toEqual([]);
+  const back = table.snapshot([queue], [consumer('b', { channelName: 'c2' })], 95_000);
+  expect(back).toMatchObject([{ is: 'changed', demand: { consumers: 1, capacity: 5 } }]);
+  expect(back[0]).not.toHaveProperty('demand.unavailable');
+  expect(table.isUnsettled).toBe(false);
+});
+
+test('a queue that the broker itself ended is deleted once a list does not show it; a list from before the event decides nothing', () => {
+  table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 1_000);
+  table.queueEnded('q', 30_000);
+  expect(table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 30_010)).toEqual([]);
+  expect(table.snapshot([], [], 30_500)).toEqual([{ is: 'deleted', queue: 'q' }]);
+});
+
+test('consumers that a list does not show any more are believed in while a look at their queue counts them', () => {
+  table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 1_000);
+  const shown = [consumer('tombolo.x.1'), consumer('federation-link-up')];
+  expect(table.vanishing([queue], shown, 20_000)).toEqual([{ queue: 'q', others: 1 }]);
+  expect(table.doubted('q', 1, false, 20_000)).toBe(true);
+  expect(table.snapshot([queue], shown, 20_000, new Set(['q']))).toEqual([]);
+  expect(table.isUnsettled).toBe(true);
+  // Seen again under another tag, at another node: nothing has changed for anybody.
+  expect(table.snapshot([queue], [...shown, consumer('b', { channelName: 'c2' })], 24_000)).toEqual([]);
+  expect(table.isUnsettled).toBe(false);
+});
+
+test('consumers that no list shows for longer than lists lag behind are gone, whatever is counted', () => {
+  table.snapshot([queue], [consumer('a', { channelName: 'c1' })], 1_000);
+  expect(table.doubted('q', 1, false, 20_000)).toBe(true);
+  expect(table.doubted('q', 1, false, 30_000)).toBe(true);
+  expect(table.doubted('q', 1, false, 31_000)).toBe(false);
+  expect(demands(table.snapshot([queue], [], 31_000))).toEqual([[0, 0]]);
+});
+
+test('a quorum queue that shows nothing at all may have no leader: that is believed the second time, of others the first', () => {
+  expect(table.doubted('q', 0, true, 1_000)).toBe(false);
+  const quorum = { ...queue, properties: { type: 'quorum', durable: true } };
+  table.snapshot([quorum], [consumer('a', { channelName: 'c1' })], 1_000);
+  expect(table.doubted('q', 0, true, 20_000)).toBe(true);
+  expect(table.doubted('q', 0, true, 21_000)).toBe(false);
+});
