@@ -237,7 +237,7 @@ export class Bridge implements HostedBridge {
 
   #tellBroker({ sink, source, topicSource }: Mastership): void {
     const up = this.#brokerState.is === 'master';
-    sink.brokerUp(up && this.#blocked === undefined);
+    sink.brokerUp(up && this.#blocked === undefined, up ? alarm(this.#blocked) : undefined);
     source.brokerUp(up);
     topicSource.brokerUp(up);
   }
@@ -247,7 +247,7 @@ export class Bridge implements HostedBridge {
     this.#blocked = reason;
     for (const peer of this.#agreement.peers)
       this.#options.metrics.linkBlocked(peer, 'broker_alarm', reason !== undefined);
-    if (this.#brokerState.is === 'master') this.#mastership?.sink.brokerUp(reason === undefined);
+    if (this.#brokerState.is === 'master') this.#mastership?.sink.brokerUp(reason === undefined, alarm(reason));
   }
 
   #begin(incarnation: number): void {
@@ -447,4 +447,8 @@ export class Bridge implements HostedBridge {
         return { ...base, state: 'up' as const, reason: undefined };
       });
   }
+}
+
+function alarm(reason: string | undefined): string | undefined {
+  return reason && `its broker takes no messages: ${reason}`;
 }

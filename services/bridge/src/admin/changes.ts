@@ -22,7 +22,9 @@ export class Changes {
     const { broker } = view;
     // Why it is not connected is known once an attempt has failed; one that stops is not trying on.
     const known = broker.up || (broker.reason !== undefined && !view.draining);
-    if (known && this.#isNews('broker', broker.up ? 'up' : 'down', broker.up ? undefined : broker.reason)) {
+    // At another node: it may have gone there faster than one can look.
+    const state = broker.up ? `up ${broker.address}` : 'down';
+    if (known && this.#isNews('broker', state, broker.up ? undefined : broker.reason)) {
       const { address, product, reason } = broker;
       if (broker.up) this.#log.info({ address, product, demand: broker.demandMethod }, 'broker connected');
       else this.#log.warn({ address, reason }, 'broker not connected, trying on');

@@ -294,6 +294,7 @@ export class Metrics {
     for (const peer of this.#options.peers) {
       this.#set('tombolo_link_up', [peer], 0);
       this.#add('tombolo_link_reconnects_total', [peer], 0);
+      this.#add('tombolo_link_blocked', [peer, 'broker_alarm'], 0);
       for (const direction of ['in', 'out']) this.#add('tombolo_link_bytes_total', [peer, direction], 0);
     }
   }
