@@ -17,6 +17,7 @@ import type { Links, LinksOptions } from './link/links.ts';
 import { Mastership } from './mastership.ts';
 import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
+import { Differences } from './stream/differences.ts';
 import type { ParkedMessages } from './stream/parked-messages.ts';
 import type { RecordStore } from './stream/record-store.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
@@ -70,6 +71,7 @@ export class Bridge implements HostedBridge {
   readonly #exchanges = new SeenExchanges();
   readonly #clusterDrain: ClusterDrain;
   readonly #drains: Drains;
+  readonly #differences = new Differences();
   #linked = new Set<string>();
   readonly #refusals = new Map<string, number>();
   #stopping: Promise<void> | undefined;
@@ -261,6 +263,7 @@ export class Bridge implements HostedBridge {
         sendData: (peer, frame) => this.#links.sendData(peer, frame),
       },
       exchanges: this.#exchanges,
+      differences: this.#differences,
       replyOrigin: this.#replyOrigin,
       view: () => this.view(),
     });
@@ -393,6 +396,7 @@ export class Bridge implements HostedBridge {
       topicBuffers: mastership ? mastership.topicSource.views() : [],
       deadLetters: mastership?.deadLetters.view(),
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
+      differences: this.#differences.views(),
       notes: [
         ...topology.warnings.map(({ message }) => message),
         ...this.#limitations,

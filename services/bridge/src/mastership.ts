@@ -10,6 +10,7 @@ import type { Agreement } from './routing/agreement.ts';
 import { shownName } from './routing/destination-key.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
+import type { Differences } from './stream/differences.ts';
 import { queueLanding } from './stream/landing.ts';
 import { ParkedMessages } from './stream/parked-messages.ts';
 import type { RecordStore } from './stream/record-store.ts';
@@ -27,6 +28,7 @@ export interface MastershipOptions extends BridgeParts {
   readonly agreement: Agreement;
   readonly broker: Broker;
   readonly links: LinkPort;
+  readonly differences: Differences;
   readonly exchanges: SeenExchanges;
   readonly replyOrigin: ReplyOrigin;
   readonly wallClock: () => number;
@@ -85,6 +87,7 @@ export class Mastership {
       },
     });
     const half = {
+      differences: options.differences,
       cluster,
       incarnation,
       agreement: agreement,

@@ -10,6 +10,7 @@ export function complaintsAbout({ status, demand, streams }: Snapshot): string[]
   if (!broker.up) complaints.push(`The broker of ${cluster} is not connected: ${broker.reason ?? broker.state}`);
   else if (!status.readiness.ready) complaints.push(...status.readiness.reasons);
   if (broker.blocked !== undefined) complaints.push(`The broker of ${cluster} takes no messages: ${broker.blocked}`);
+  complaints.push(...(status.differences ?? [])); // a bridge of an earlier version does not tell
   for (const { peer, up, reason, state } of links) {
     if (!up) complaints.push(`The link to ${peer} is down: ${reason ?? state}`);
   }

@@ -1,3 +1,4 @@
+import type { Status } from '@tombolo/bridge/admin/status';
 import { describe, expect, it } from 'vitest';
 import { coloured, renderBytes, renderStatus, renderTable } from '../src/render.ts';
 import { complaintsAbout } from '../src/verdict.ts';
@@ -111,6 +112,13 @@ describe('the verdict on a bridge', () => {
       connectors: [{ ...connector!, state: 'down', reason: 'no link' }],
     });
     expect(complaintsAbout(snapshot)).toEqual(['The link to east is down: backoff']);
+  });
+
+  it('finds what the two ends of a stream count differently, and asks no older bridge for it', () => {
+    const text = 'The two ends of orders from west to east count differently: …';
+    expect(complaintsAbout(withStatus({ differences: [text] }))).toEqual([text]);
+    const { differences: _, ...status } = healthy().status;
+    expect(complaintsAbout({ ...healthy(), status: status as Status })).toEqual([]);
   });
 
   it('finds a connector that only one end knows and a stream that was refused', () => {

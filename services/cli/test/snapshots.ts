@@ -38,6 +38,7 @@ export function healthy(): Snapshot {
           reason: undefined,
         },
       ],
+      differences: [],
       notes: [],
       totals: { demand: 1, streams: 1 },
     },
@@ -103,6 +104,9 @@ export function streamOf(destination: string, changes: Partial<StreamView> = {})
     returned: 0,
     suppressed: 0,
     missing: [],
+    comparedThrough: 95,
+    lost: 0,
+    doubled: 0,
     ...changes,
   };
 }

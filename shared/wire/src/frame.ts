@@ -181,6 +181,8 @@ export interface ResumeFrame extends StreamFrame {
   readonly rejected: readonly { readonly sequence: number; readonly reason: string }[];
   readonly creditVersion: number;
   readonly granted: number;
+  /** The attempt with which this sink began to count what its broker confirms of this epoch; absent: it does not count. */
+  readonly countedSince?: number;
 }
 
 /** Sink → source. The stream is not permitted or cannot be; the source tries again after `retryAfterMs`, or on new demand. */
@@ -223,6 +225,28 @@ export interface SettleFrame extends StreamFrame {
   readonly accepted: SequenceRanges;
   readonly released: SequenceRanges;
   readonly rejected: readonly { readonly sequence: number; readonly reason: string }[];
+  /** As in `resume`: whose verdicts these are. */
+  readonly countedSince?: number;
+  /** The sink has compared its count with the source's; it says so when they differ or have differed, and when nothing is under way. */
+  readonly comparison?: CountComparison;
+}
+
+/** What the source has removed from its queue because the sink has it, of all numbers up to `settledThrough`. */
+export interface RemovedCount {
+  /** The sink's `countedSince`: what its predecessors have confirmed is not counted. */
+  readonly since: number;
+  readonly count: number;
+  /** Of these numbers, modulo 2³². */
+  readonly sum: number;
+}
+
+/** Messages that the two ends count differently, of all numbers up to `through`. */
+export interface CountComparison {
+  readonly through: number;
+  /** Removed at the source, never confirmed at the sink. */
+  readonly lost: number;
+  /** Confirmed at the sink, and back in their queue at the source. */
+  readonly doubled: number;
 }
 
 /** Source → sink, from time to time while something is open: lets the sink notice lost frames and drop old records. */
@@ -238,6 +262,8 @@ export interface StateFrame extends StreamFrame {
   readonly returned: SequenceRanges;
   /** The source's queue has nothing ready for this stream. */
   readonly empty: boolean;
+  /** Absent: the sink does not count, or there is nothing to compare with. */
+  readonly removed?: RemovedCount;
 }
 
 /** Sink → source. Numbers that the sink misses although later ones or a `state` came. */

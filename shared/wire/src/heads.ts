@@ -18,6 +18,9 @@ import type {
   Frame,
   MessagesFrame,
   QueueProperties,
+  ResumeFrame,
+  SettleFrame,
+  StateFrame,
   StreamAddress,
   StreamEpoch,
 } from './frame.ts';
@@ -137,6 +140,7 @@ export const headReaders: Readers = {
     rejected: list(head, 'rejected', many, rejection),
     creditVersion: whole(head, 'creditVersion'),
     granted: whole(head, 'granted'),
+    ...countedSince(head),
   }),
   refuse: (head) => ({
     kind: 'refuse',
@@ -156,6 +160,8 @@ export const headReaders: Readers = {
     accepted: ranges(head, 'accepted'),
     released: ranges(head, 'released'),
     rejected: list(head, 'rejected', many, rejection),
+    ...countedSince(head),
+    ...comparison(head),
   }),
   state: (head) => ({
     kind: 'state',
@@ -166,6 +172,7 @@ export const headReaders: Readers = {
     taken: whole(head, 'taken'),
     returned: ranges(head, 'returned'),
     empty: flag(head, 'empty'),
+    ...removed(head),
   }),
   gap: (head) => ({ kind: 'gap', ...streamKey(head), missing: ranges(head, 'missing') }),
   closed: (head) => ({
@@ -193,6 +200,24 @@ export function streamKey(head: Fields): StreamEpoch & { readonly address: Strea
 function hops(head: Fields): { readonly hops?: number } {
   const found = optional(head, 'hops', whole);
   return found === undefined ? {} : { hops: found };
+}
+
+function countedSince(head: Fields): Pick<ResumeFrame, 'countedSince'> {
+  const found = optional(head, 'countedSince', whole);
+  return found === undefined ? {} : { countedSince: found };
+}
+
+function comparison(head: Fields): Pick<SettleFrame, 'comparison'> {
+  const found = optional(head, 'comparison', fields);
+  if (found === undefined) return {};
+  const [through, lost, doubled] = [whole(found, 'through'), whole(found, 'lost'), whole(found, 'doubled')];
+  return { comparison: { through, lost, doubled } };
+}
+
+function removed(head: Fields): Pick<StateFrame, 'removed'> {
+  const found = optional(head, 'removed', fields);
+  if (found === undefined) return {};
+  return { removed: { since: whole(found, 'since'), count: whole(found, 'count'), sum: whole(found, 'sum') } };
 }
 
 function snapshotKey(head: Fields) {

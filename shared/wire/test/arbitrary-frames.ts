@@ -31,6 +31,26 @@ const demand = { sink: name, destination, incarnation: whole, version: whole };
 const collection = { source: name, sink: name, incarnation: whole };
 const is = <K extends Frame['kind']>(kind: K) => fc.constant(kind);
 
+const resumption = {
+  attempt: whole,
+  sinkIncarnation: whole,
+  received: ranges,
+  accepted: ranges,
+  rejected,
+  creditVersion: whole,
+  granted: whole,
+};
+const verdicts = { accepted: ranges, released: ranges, rejected };
+const comparison = fc.record({ through: whole, lost: whole, doubled: whole });
+const state = {
+  settledThrough: whole,
+  removedThrough: whole,
+  creditVersion: whole,
+  taken: whole,
+  returned: ranges,
+  empty: fc.boolean(),
+};
+
 const demandKeys = [
   ...(['kind', 'sink', 'destination', 'incarnation', 'version'] as const),
   ...(['path', 'ttl', 'connector', 'consumers', 'queue', 'leaseMs'] as const),
@@ -155,30 +175,14 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
     gone: ranges,
     queue,
   }),
-  fc.record({
-    kind: is('resume'),
-    ...key,
-    attempt: whole,
-    sinkIncarnation: whole,
-    received: ranges,
-    accepted: ranges,
-    rejected,
-    creditVersion: whole,
-    granted: whole,
-  }),
+  fc.record({ kind: is('resume'), ...key, ...resumption }),
+  fc.record({ kind: is('resume'), ...key, ...resumption, countedSince: whole }),
   fc.record({ kind: is('refuse'), ...key, reason: name, retryAfterMs: fc.integer({ min: 0, max: 1e6 }) }),
   fc.record({ kind: is('credit'), ...key, creditVersion: whole, granted: whole }),
-  fc.record({ kind: is('settle'), ...key, accepted: ranges, released: ranges, rejected }),
-  fc.record({
-    kind: is('state'),
-    ...key,
-    settledThrough: whole,
-    removedThrough: whole,
-    creditVersion: whole,
-    taken: whole,
-    returned: ranges,
-    empty: fc.boolean(),
-  }),
+  fc.record({ kind: is('settle'), ...key, ...verdicts }),
+  fc.record({ kind: is('settle'), ...key, ...verdicts, countedSince: whole, comparison }),
+  fc.record({ kind: is('state'), ...key, ...state }),
+  fc.record({ kind: is('state'), ...key, ...state, removed: fc.record({ since: whole, count: whole, sum: whole }) }),
   fc.record({ kind: is('gap'), ...key, missing: ranges }),
   fc.record({ kind: is('closed'), ...key, reason: name }),
   fc.record({

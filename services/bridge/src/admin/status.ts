@@ -4,6 +4,7 @@ import type {
   ConnectorView,
   DeadLetterView,
   DemandView,
+  DifferenceView,
   DrainView,
   LinkView,
   StreamView,
@@ -32,6 +33,8 @@ export interface Status {
   readonly links: readonly LinkView[];
   readonly connectors: readonly ConnectorView[];
   readonly deadLetters?: DeadLetterView | undefined;
+  /** What the two ends of a destination count differently, as sentences that say what to do. */
+  readonly differences: readonly string[];
   readonly notes: readonly string[];
   readonly totals: { readonly demand: number; readonly streams: number };
 }
@@ -61,9 +64,34 @@ export function readiness(view: BridgeView): Readiness {
 export function statusOf(view: BridgeView): Status {
   const { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation } = view;
   const { broker, links, connectors, deadLetters, notes, demand, streams } = view;
+  const differences = view.differences.map((difference) => differenceText(cluster, difference));
   const identity = { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation };
   const totals = { demand: demand.length, streams: streams.length };
-  return { ...identity, readiness: readiness(view), broker, links, connectors, deadLetters, notes, totals };
+  const tables = { broker, links, connectors, deadLetters, differences, notes };
+  return { ...identity, readiness: readiness(view), ...tables, totals };
+}
+
+/** What an operator should know of a difference and do about it, as a sentence. */
+function differenceText(own: string, { role, peer, destination, connector, lost, doubled }: DifferenceView): string {
+  const [from, to] = role === 'source' ? [own, peer] : [peer, own];
+  const found = [
+    ...(lost > 0
+      ? [
+          `${messages(lost)} removed from ${from} and never confirmed by ${to}: compare what producers and consumers have logged`,
+        ]
+      : []),
+    ...(doubled > 0
+      ? [`${messages(doubled)} confirmed by ${to} and back in the queue of ${from}: consumers may see duplicates`]
+      : []),
+  ].join('; ');
+  return (
+    `The two ends of ${destination} from ${from} to ${to} (connector ${connector}) count differently: ${found}. ` +
+    'Keep the logs of both bridges and report this; the count begins anew when the bridge is restarted.'
+  );
+}
+
+function messages(n: number): string {
+  return n === 1 ? '1 message' : `${n} messages`;
 }
 
 /** One page of a table, of the rows of one destination when one is asked for; in order of destination. */

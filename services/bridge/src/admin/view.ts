@@ -28,6 +28,8 @@ export interface BridgeView {
   readonly connectors: readonly ConnectorView[];
   readonly demand: readonly DemandView[];
   readonly streams: readonly StreamView[];
+  /** Destinations whose two ends have counted differently, whether or not they have a stream now. */
+  readonly differences: readonly DifferenceView[];
   readonly topicBuffers: readonly TopicBufferView[];
   /** On the master only. */
   readonly deadLetters?: DeadLetterView | undefined;
@@ -144,6 +146,23 @@ export interface StreamView {
   readonly unrecorded?: number | undefined;
   /** Sequence numbers that are missing, when something is being asked for again. */
   readonly missing: SequenceRanges;
+  /** Up to which number of this epoch both ends have compared what they counted; undefined: they have not yet. */
+  readonly comparedThrough: number | undefined;
+  /** Messages removed at the source that the sink never confirmed, of all epochs since the process began. */
+  readonly lost: number;
+  /** Messages confirmed at the sink that went back to their queue at the source, likewise. */
+  readonly doubled: number;
+}
+
+/** What the two ends of a destination's streams count differently, as seen from one of them. */
+export interface DifferenceView {
+  readonly role: 'source' | 'sink';
+  readonly connector: string;
+  readonly peer: string;
+  readonly kind: Destination['kind'];
+  readonly destination: string;
+  readonly lost: number;
+  readonly doubled: number;
 }
 
 /** Which dead letters are meant: those to which all applies that is given. */

@@ -1,5 +1,6 @@
 import type { StreamControlFrame, StreamMessage } from '@tombolo/wire/frame';
 import type { DeliveryToken } from '../broker/port.ts';
+import type { Difference } from './reconciliation.ts';
 
 /** A message taken from the source's queue, ready to be forwarded: identity taken, properties rewritten. */
 export interface Taken {
@@ -43,13 +44,23 @@ export type SourceEffect =
     }
   | { readonly do: 'count'; readonly what: SourceCount; readonly n: number; readonly reason?: string }
   | { readonly do: 'duration'; readonly ms: number; readonly n: number }
+  | Compared
   | { readonly do: 'ended'; readonly reason: string };
+
+/** The two ends have compared what they counted. */
+export interface Compared {
+  readonly do: 'compared';
+  /** Whose numbers these are: the epoch, and since when the sink counts. */
+  readonly count: string;
+  readonly difference: Difference;
+}
 
 export type SourceCount = 'forwarded' | 'returned' | 'suppressed' | 'rejected' | 'possible-duplicates';
 
 export type SinkEffect =
   | { readonly do: 'send'; readonly frame: StreamControlFrame }
   | { readonly do: 'publish'; readonly messages: readonly StreamMessage[] }
+  | Compared
   | {
       readonly do: 'count';
       readonly what: 'delivered' | 'released' | 'rejected' | 'suppressed' | 'possible-duplicates';

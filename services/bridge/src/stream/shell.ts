@@ -2,6 +2,7 @@ import type { Clock } from '@tombolo/kernel/clock';
 import type { Agreement } from '../routing/agreement.ts';
 import type { Router } from '../routing/router.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Differences } from './differences.ts';
 
 /** The least that is asked of a logger; pino's fit. */
 export interface ShellLog {
@@ -20,4 +21,5 @@ export interface HalfOptions {
   readonly metrics: Metrics;
   readonly log: ShellLog;
   readonly clock: Clock;
+  readonly differences: Differences;
 }

@@ -16,13 +16,14 @@ import { type DemandChange, DemandTable } from '../demand/demand-table.ts';
 import { destinationKey, shownName } from '../routing/destination-key.ts';
 import type { Admission } from './admission.ts';
 import { MOST_TURNS } from './credit.ts';
+import type { StreamEnd } from './differences.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
 import type { Decided, Landing } from './landing.ts';
 import { leftOver } from './left-over.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
-import { compareEpochs } from './sink-machine.ts';
+import { compareEpochs, type SinkStream } from './sink-machine.ts';
 import type { SinkRecords } from './sink-records.ts';
 
 const REFUSE_RETRY_MS = 5_000;
@@ -456,6 +457,9 @@ export class SinkHalf {
       case 'publish':
         this.#publish(sinkhole, source, effect.messages);
         break;
+      case 'compared':
+        this.#compared(sinkhole.machine.streams.get(source), effect);
+        break;
       case 'count': {
         const connector = sinkhole.machine.streams.get(source)?.connector ?? '';
         if (effect.what === 'delivered') metrics.delivered(connector, shownName(destination), source, effect.n);
@@ -467,6 +471,14 @@ export class SinkHalf {
       default:
         throw new Error(`unexpected ${effect satisfies never}`);
     }
+  }
+
+  #compared(stream: SinkStream | undefined, { count, difference }: Extract<SinkEffect, { do: 'compared' }>): void {
+    const { differences, log } = this.#options;
+    if (!stream || !differences.compared(endOf(stream), count, difference)) return;
+    const { source: peer, destination } = stream.address;
+    const fields = { destination: shownName(destination), peer, ...difference };
+    log.error(fields, 'the two ends of a stream count differently');
   }
 
   #publish(sinkhole: Sinkhole, source: string, messages: readonly StreamMessage[]): void {
@@ -659,6 +671,8 @@ export class SinkHalf {
           suppressed: stream.counts.suppressed,
           unrecorded: stream.unrecorded,
           missing: stream.missing,
+          comparedThrough: stream.comparison?.through,
+          ...this.#options.differences.of(endOf(stream)),
         })),
     );
   }
@@ -677,6 +691,10 @@ export class SinkHalf {
   #now(): number {
     return this.#options.clock.now();
   }
+}
+
+function endOf({ address: { source: peer, destination }, connector }: SinkStream): StreamEnd {
+  return { role: 'sink', connector, peer, destination };
 }
 
 function refusalKey(peer: string, destination: Destination): string {

@@ -11,6 +11,7 @@ import type { PublishOutcome } from '../broker/port.ts';
 import { type SinkEffect, weightOf } from './effects.ts';
 import { IdentityRing } from './identity-ring.ts';
 import { DIGEST_BYTES, IdentityLog } from './in-doubt.ts';
+import { type Comparison, countName, SinkReconciliation } from './reconciliation.ts';
 import type { ReadRecord } from './record-fields.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
 import type { StreamRecord } from './stream-record.ts';
@@ -85,6 +86,8 @@ export class SinkStream {
   /** What another process is to know, should this one die; undefined: nobody but this process knows. */
   #record: StreamRecord | undefined;
   #epoch: Epoch | undefined;
+  /** Of the epoch. */
+  #reconciliation = new SinkReconciliation(0, []);
   #dead: Epoch[] = [];
   #linked = true;
   #mayPublish = false;
@@ -126,6 +129,10 @@ export class SinkStream {
   /** What a crash of this process would double, besides what waits for the broker's answer; undefined without such a record. */
   get unrecorded(): number | undefined {
     return this.#record?.unrecorded;
+  }
+  /** The latest comparison of counts; undefined: none was made. */
+  get comparison(): Comparison | undefined {
+    return this.#epoch && this.#reconciliation.comparison;
   }
   /** Messages received and not decided. */
   get unsettled(): number {
@@ -184,8 +191,10 @@ export class SinkStream {
     this.queue = frame.queue;
     this.empty = false;
     this.distance = frame.hops ?? 0;
-    if (!known || compareEpochs(frame, known.id) > 0) this.#begin(frame, now);
+    const begins = !known || compareEpochs(frame, known.id) > 0;
+    if (begins) this.#begin(frame, now);
     const epoch = this.#epoch!;
+    if (begins) this.#reconciliation = new SinkReconciliation(frame.attempt, epoch.accepted.toRanges());
     epoch.attempt = frame.attempt;
     this.#gone(epoch, frame.settledThrough, frame.gone, now);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
@@ -211,6 +220,7 @@ export class SinkStream {
       rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
       creditVersion: this.#creditVersion,
       granted: this.#granted,
+      countedSince: this.#reconciliation.since,
     });
     return this.#take();
   }
@@ -249,7 +259,8 @@ export class SinkStream {
     this.#heard = Math.max(this.#heard, frame.creditVersion);
     this.#taken = frame.taken;
     const unheard = clip(epoch.accepted.toRanges(), frame.settledThrough + 1, SEQUENCE_LARGEST);
-    if (unheard.length > 0 || epoch.rejected.size > 0 || epoch.released.size > 0) {
+    const comparison = this.#compare(epoch, frame);
+    if (unheard.length > 0 || epoch.rejected.size > 0 || epoch.released.size > 0 || comparison) {
       const released = new RangeSet();
       for (const sequence of [...epoch.released].sort((a, b) => a - b)) released.add(sequence);
       this.#send({
@@ -258,6 +269,8 @@ export class SinkStream {
         accepted: unheard,
         released: released.toRanges(),
         rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
+        countedSince: this.#reconciliation.since,
+        ...(comparison && { comparison }),
       });
     }
     this.#pump();
@@ -366,6 +379,7 @@ export class SinkStream {
       switch (outcome) {
         case 'confirmed':
           accepted.add(sequence);
+          if (alive) this.#reconciliation.confirmed(sequence);
           epoch.accepted.add(sequence);
           epoch.decided.add(sequence);
           this.counts.accepted++;
@@ -578,7 +592,18 @@ export class SinkStream {
     rejected: { sequence: number; reason: string }[],
   ): void {
     if (accepted.length === 0 && released.length === 0 && rejected.length === 0) return;
-    this.#send({ kind: 'settle', ...this.#head(epoch), accepted, released, rejected });
+    const { since } = this.#reconciliation;
+    this.#send({ kind: 'settle', ...this.#head(epoch), accepted, released, rejected, countedSince: since });
+  }
+
+  /** What of a comparison is worth telling the source: a difference, or that there is none once nothing is under way. */
+  #compare(epoch: Epoch, { removed, settledThrough, empty }: StateFrame): Comparison | undefined {
+    if (!removed || settledThrough > epoch.allowed) return undefined;
+    const comparison = this.#reconciliation.compare(removed, settledThrough);
+    if (!comparison) return undefined;
+    const count = countName(epoch.id, this.#reconciliation.since);
+    this.#out.push({ do: 'compared', count, difference: comparison });
+    return this.#reconciliation.differed || empty ? comparison : undefined;
   }
 
   #highest(epoch: Epoch): number {
@@ -618,6 +643,7 @@ export class SinkStream {
     const { sequence, redelivered, hasId, digest } = message;
     if (!redelivered || !hasId || !this.ring.take(digest, now)) return false;
     epoch.log.set(sequence, digest, hasId);
+    this.#reconciliation.confirmed(sequence);
     epoch.accepted.add(sequence);
     epoch.decided.add(sequence);
     this.#record?.answered(epoch.id, sequence, true);

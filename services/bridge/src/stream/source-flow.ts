@@ -2,6 +2,7 @@ import type { Destination } from '@tombolo/wire/frame';
 import type { StreamView } from '../admin/view.ts';
 import type { Passage } from '../routing/agreement.ts';
 import { shownName } from '../routing/destination-key.ts';
+import type { StreamEnd } from './differences.ts';
 import type { SourceEffect } from './effects.ts';
 import type { Forwardable } from './forwarder.ts';
 import type { Throttle } from './rate-limit.ts';
@@ -129,6 +130,8 @@ export class SourceFlow {
       returned: machine.counts.returned,
       suppressed: machine.counts.suppressed,
       missing: [],
+      comparedThrough: machine.comparison?.through,
+      ...this.#ground.surroundings.differences.of(this.#end),
     };
   }
 
@@ -247,6 +250,9 @@ export class SourceFlow {
       case 'duration':
         metrics.forwardDuration(this.#connector, effect.ms / 1000, effect.n);
         break;
+      case 'compared':
+        this.#compared(effect);
+        break;
       case 'ended':
         this.#ground.ended(this, effect.reason);
         break;
@@ -261,6 +267,18 @@ export class SourceFlow {
     void deadLetters
       .park(message, { ...where, reason, queue: this.queue.name, attempts })
       .then((stored) => this.run((machine, now) => machine.parked(sequence, stored, now)));
+  }
+
+  #compared({ count, difference }: Extract<SourceEffect, { do: 'compared' }>): void {
+    const { differences, log } = this.#ground.surroundings;
+    const fields = { destination: shownName(this.destination), peer: this.sink, ...difference };
+    if (differences.compared(this.#end, count, difference))
+      log.error(fields, 'the two ends of a stream count differently');
+  }
+
+  get #end(): StreamEnd {
+    const { sink: peer, destination } = this;
+    return { role: 'source', connector: this.#connector, peer, destination };
   }
 
   #count({ what, n, reason }: Extract<SourceEffect, { do: 'count' }>): void {

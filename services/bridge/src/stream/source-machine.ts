@@ -10,6 +10,7 @@ import type { ConsumerEnd, DeliveryToken } from '../broker/port.ts';
 import { Outbox, type SourceEffect, type Taken } from './effects.ts';
 import { InFlight } from './in-flight.ts';
 import { Intake } from './intake.ts';
+import { type Comparison, countName, SourceReconciliation } from './reconciliation.ts';
 import { Removal } from './removal.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
 import { SourceConsumption } from './source-consumption.ts';
@@ -50,6 +51,7 @@ export class SourceStream {
   readonly #flight: InFlight<SourceStream>;
   readonly #removal = new Removal();
   readonly #intake = new Intake();
+  readonly #reconciliation = new SourceReconciliation();
   readonly #consumption: SourceConsumption<SourceStream>;
   readonly #forwarding: SourceForwarding<SourceStream>;
   readonly #verdicts: SourceVerdicts<SourceStream>;
@@ -68,8 +70,8 @@ export class SourceStream {
     this.#flight = flight;
     this.#consumption = new SourceConsumption(settings, environment, flight, this.#intake, this.#out);
     this.#forwarding = new SourceForwarding(environment, flight, this.#removal);
-    this.#verdicts = new SourceVerdicts(flight, this.#intake, this.#removal, this.#out);
-    this.#notes = new SourceNotes(settings, flight, this.#intake, this.#removal, this.#out);
+    this.#verdicts = new SourceVerdicts(flight, this.#intake, this.#removal, this.#reconciliation, this.#out);
+    this.#notes = new SourceNotes(settings, flight, this.#intake, this.#removal, this.#reconciliation, this.#out);
   }
 
   // ---- what is seen from outside -------------------------------------------------------------------------------------
@@ -92,6 +94,10 @@ export class SourceStream {
   }
   get unsettled(): number {
     return this.#flight.unsettled + this.#flight.unsent;
+  }
+  /** The latest comparison of counts that the sink has told. */
+  get comparison(): Comparison | undefined {
+    return this.#reconciliation.comparison;
   }
   /** Recognised copies were acknowledged, and the broker may not have processed that yet. */
   get suppressing(): boolean {
@@ -189,7 +195,8 @@ export class SourceStream {
     if (this.#phase.is === 'opening') this.#phase = { is: 'flowing' };
     this.#reopenAt = Number.POSITIVE_INFINITY;
     this.#holdUntil = Number.POSITIVE_INFINITY;
-    this.#verdicts.accept(frame.accepted, now);
+    this.#reconciliation.resumed(frame.countedSince, clip(frame.accepted, 1, this.last));
+    this.#verdicts.accept(frame.accepted, frame.countedSince, now);
     for (const { sequence, reason } of frame.rejected) this.#verdicts.reject(sequence, reason);
     const received = new RangeSet(clip(frame.received, this.#flight.settledThrough + 1, this.#flight.last));
     const withdrawn = this.#phase.is === 'finishing' && !this.#phase.forward;
@@ -222,12 +229,13 @@ export class SourceStream {
 
   settled(frame: SettleFrame, now: number): SourceEffect[] {
     if (!this.#isOurs(frame)) return [];
-    this.#verdicts.accept(frame.accepted, now);
+    this.#verdicts.accept(frame.accepted, frame.countedSince, now);
     eachOf(clip(frame.released, this.#flight.settledThrough + 1, this.#flight.last), (sequence) => {
       this.#release(sequence, now);
     });
     for (const { sequence, reason } of frame.rejected) this.#verdicts.reject(sequence, reason);
     this.#advance();
+    this.#compared(frame);
     this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);
     return this.#out.take();
@@ -360,6 +368,7 @@ export class SourceStream {
   queueGone(now: number): SourceEffect[] {
     this.#consumption.stop();
     this.#intake.ended();
+    this.#reconciliation.voided();
     // Harmless when the queue is gone; when a new one of this name was consumed already, its messages go back.
     const tokens = this.#flight.clear();
     if (tokens.length > 0) this.#out.add({ do: 'requeue', tokens });
@@ -502,6 +511,11 @@ export class SourceStream {
     this.#advance();
     this.#consumption.judge();
     this.#consumption.start(this.#flowing(), now);
+  }
+
+  #compared({ comparison, countedSince }: SettleFrame): void {
+    if (!comparison || !this.#reconciliation.compared(comparison, countedSince)) return;
+    this.#out.add({ do: 'compared', count: countName(this.settings.epoch, countedSince), difference: comparison });
   }
 
   #consumerGone(now: number): void {

@@ -1,6 +1,7 @@
 import type { Outbox, SourceEffect } from './effects.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Intake } from './intake.ts';
+import type { SourceReconciliation } from './reconciliation.ts';
 import type { Removal } from './removal.ts';
 import type { SourceSettings } from './source-settings.ts';
 
@@ -13,6 +14,7 @@ export class SourceNotes<Owner> {
   readonly #flight: InFlight<Owner>;
   readonly #intake: Intake;
   readonly #removal: Removal;
+  readonly #reconciliation: SourceReconciliation;
   readonly #out: Outbox<SourceEffect>;
   #attempt = 0;
   #dueAt = Number.POSITIVE_INFINITY;
@@ -23,12 +25,14 @@ export class SourceNotes<Owner> {
     flight: InFlight<Owner>,
     intake: Intake,
     removal: Removal,
+    reconciliation: SourceReconciliation,
     out: Outbox<SourceEffect>,
   ) {
     this.#settings = settings;
     this.#flight = flight;
     this.#intake = intake;
     this.#removal = removal;
+    this.#reconciliation = reconciliation;
     this.#out = out;
   }
 
@@ -71,18 +75,21 @@ export class SourceNotes<Owner> {
     this.#lastWords = this.#flight.unsettled > 0 ? LAST_WORDS : this.#lastWords - 1;
     this.#dueAt = this.#lastWords > 0 ? now + STATE_MS : Number.POSITIVE_INFINITY;
     if (!heard) return;
+    const { settledThrough } = this.#flight;
+    const removed = this.#reconciliation.through(settledThrough);
     this.#out.add({
       do: 'send',
       frame: {
         kind: 'state',
         address: this.#settings.address,
         ...this.#settings.epoch,
-        settledThrough: this.#flight.settledThrough,
+        settledThrough,
         removedThrough: this.#removal.removedThrough,
         creditVersion: this.#intake.answered,
         taken: this.#flight.taken,
         returned: this.#flight.gone(),
         empty: this.#flight.unsettled + this.#flight.unsent === 0,
+        ...(removed && { removed }),
       },
     });
   }

@@ -3,7 +3,9 @@ import type { DeliveryToken } from '../broker/port.ts';
 import type { Outbox, SourceEffect, Taken } from './effects.ts';
 import type { Entry, InFlight } from './in-flight.ts';
 import type { Intake } from './intake.ts';
+import type { SourceReconciliation } from './reconciliation.ts';
 import type { Removal } from './removal.ts';
+import { clip } from './settlement.ts';
 
 /**
  * How messages of a source stream end, and the count of it: acknowledged because the sink or the dead-letter queue has them,
@@ -14,16 +16,27 @@ export class SourceVerdicts<Owner> {
   readonly #flight: InFlight<Owner>;
   readonly #intake: Intake;
   readonly #removal: Removal;
+  readonly #reconciliation: SourceReconciliation;
   readonly #out: Outbox<SourceEffect>;
 
-  constructor(flight: InFlight<Owner>, intake: Intake, removal: Removal, out: Outbox<SourceEffect>) {
+  constructor(
+    flight: InFlight<Owner>,
+    intake: Intake,
+    removal: Removal,
+    reconciliation: SourceReconciliation,
+    out: Outbox<SourceEffect>,
+  ) {
     this.#flight = flight;
     this.#intake = intake;
     this.#removal = removal;
+    this.#reconciliation = reconciliation;
     this.#out = out;
   }
 
-  accept(ranges: SequenceRanges, now: number): void {
+  /** @param since of the frame that says so, see SourceReconciliation */
+  accept(ranges: SequenceRanges, since: number | undefined, now: number): void {
+    const { last, settledThrough } = this.#flight;
+    this.#reconciliation.accepted(clip(ranges, settledThrough + 1, last), since);
     const { accepted, age, done } = this.#flight.accept(ranges, now);
     this.#withhold(done, now);
     if (accepted === 0) return;
@@ -53,6 +66,7 @@ export class SourceVerdicts<Owner> {
 
   /** The dead-letter queue has it. */
   parked(entry: Entry, now: number): void {
+    this.#reconciliation.parked(entry.sequence);
     if (this.#flight.finish(entry, now)) this.#withhold([entry], now);
   }
 
@@ -85,7 +99,10 @@ export class SourceVerdicts<Owner> {
     const entries = this.#intake.permitted(now);
     if (entries.length === 0) return;
     const tokens = entries.map(({ token }) => token!);
-    for (const entry of entries) this.#flight.acknowledged(entry);
+    for (const entry of entries) {
+      this.#flight.acknowledged(entry);
+      this.#reconciliation.acknowledged(entry.sequence);
+    }
     this.acknowledge(tokens, now);
   }
 

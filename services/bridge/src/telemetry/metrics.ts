@@ -38,7 +38,6 @@ export class Metrics {
   readonly #labelled = new Set<string>();
   /** What was read of each link last: links count for themselves, and a link that is made anew begins at 0. */
   readonly #linkTotals = new Map<string, LinkTotals>();
-  readonly #differences = new Map<string, { readonly labels: readonly string[]; readonly difference: number }>();
   #hasStoodBy = false;
   #showsMaster = true;
 
@@ -161,12 +160,6 @@ export class Metrics {
     this.#set('tombolo_link_blocked', [peer, reason], blocked ? 1 : 0);
   }
 
-  /** How much the two ends of a stream differ in what they count; forgotten when the stream ends. */
-  reconciled(connector: string, destination: string, peer: string, difference: number): void {
-    const labels = [connector, destination, peer];
-    this.#differences.set(labels.join('\u0000'), { labels, difference });
-  }
-
   /** When the certificate for `use` (link, admin, broker) runs out, in seconds since 1970. */
   certificateExpires(use: string, timestampSeconds: number): void {
     this.#set('tombolo_certificate_expiry_timestamp_seconds', [use], timestampSeconds);
@@ -274,19 +267,16 @@ export class Metrics {
 
   #collectStreams(view: BridgeView): void {
     this.#clear('tombolo_messages_unsettled', 'tombolo_stream_credit', 'tombolo_reconciliation_difference');
-    const alive = new Set<string>();
     for (const { role, connector, destination, peer, unsettled, credit } of view.streams) {
       const labels = [connector, destination, peer];
-      alive.add(labels.join('\u0000'));
       this.#add('tombolo_reconciliation_difference', labels, 0);
       // Both ends know these numbers; counted at the source alone, a sum over the network counts each message once.
       if (role !== 'source') continue;
       this.#add('tombolo_messages_unsettled', labels, unsettled);
       this.#add('tombolo_stream_credit', labels, credit);
     }
-    for (const [key, { labels, difference }] of this.#differences) {
-      if (alive.has(key)) this.#add('tombolo_reconciliation_difference', labels, difference);
-      else this.#differences.delete(key);
+    for (const { connector, destination, peer, lost, doubled } of view.differences) {
+      this.#add('tombolo_reconciliation_difference', [connector, destination, peer], lost + doubled);
     }
   }
 

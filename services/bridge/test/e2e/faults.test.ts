@@ -48,6 +48,20 @@ async function settled(west: Site, east: Site, consumer: TestConsumer): Promise<
   );
 }
 
+/** Both ends have compared all that they counted, and do not differ. */
+async function countsAgree({ network }: Awaited<ReturnType<typeof stream>>): Promise<void> {
+  const bridges = [network.bridge('west'), network.bridge('east')];
+  await awaitUntil(
+    'both ends have compared what they counted',
+    async () => {
+      const rows = (await Promise.all(bridges.map((bridge) => bridge.rows('streams', 'q')))).flat();
+      return rows.length === 2 && rows.every(({ comparedThrough, last }) => last === 0 || comparedThrough === last);
+    },
+    within(20_000),
+  );
+  for (const bridge of bridges) expect(await bridge.metric('tombolo_reconciliation_difference')).toBe(0);
+}
+
 /** Once both bridges have stopped, what they held back would be in the queues again. */
 async function nothingComesBack(t: Awaited<ReturnType<typeof stream>>): Promise<void> {
   await awaitUntil(
@@ -55,6 +69,7 @@ async function nothingComesBack(t: Awaited<ReturnType<typeof stream>>): Promise<
     async () => (await t.network.bridge('west').metric('tombolo_messages_unsettled')) === 0,
     within(20_000),
   );
+  await countsAgree(t);
   expect(await Promise.all([t.network.bridge('west').stop(), t.network.bridge('east').stop()])).toEqual([0, 0]);
   expect(await t.west.ready('q')).toBe(0);
 }

@@ -140,6 +140,20 @@ describe('the judge', () => {
     expect(await broken(schedule, {})).toEqual([]);
   });
 
+  it('sees by the counts of both ends that a sink acknowledged what it never published', async () => {
+    // The seventh message never arrives; the sink does not ask for it, it says that it is stored.
+    const tamper = (_from: string, _to: string, frame: WireFrame): WireFrame => {
+      if (frame.kind === 'messages')
+        return { ...frame, messages: frame.messages.filter(({ sequence }) => sequence !== 7) };
+      if (frame.kind !== 'gap') return frame;
+      const { missing, ...head } = frame;
+      return { ...head, kind: 'settle', accepted: missing, released: [], rejected: [] };
+    };
+    expect(await broken(plain, { tamper })).toEqual(
+      expect.arrayContaining(['nothing is lost', 'both ends count alike']),
+    );
+  });
+
   it('sees what a bridge keeps to itself', async () => {
     let count = 0;
     const sabotage = (broker: Broker): Broker =>

@@ -17,6 +17,7 @@ export type Invariant =
   | 'bounded memory'
   | 'one master'
   | 'the books agree'
+  | 'both ends count alike'
   | 'no exception'
   | 'an end';
 

@@ -104,6 +104,7 @@ export class Network {
       if (!(await this.#runUntil(look))) break;
       this.#judgeMemory();
       if (this.#schedule.lease) this.#judgeMasters();
+      this.#judgeCounts();
       if (look < quiet) continue;
       if (this.#atRest()) break;
       if (look > Math.max(quiet, this.#judge.progressAt) + patienceMs) {
@@ -222,6 +223,18 @@ export class Network {
           const bound = inFlightBytes + own.length * 4 * largest;
           if (bytes > bound)
             this.#judge.report('bounded memory', `${site.name} holds ${bytes} B as ${role}, not ${bound}`);
+        }
+      }
+    }
+  }
+
+  /** What the ends of streams have compared must never differ: neither for a moment, nor at the end. */
+  #judgeCounts(): void {
+    for (const site of this.#sites.values()) {
+      for (const bridge of site.bridges) {
+        for (const { role, peer, destination, lost, doubled } of bridge.view().differences) {
+          const text = `${site.name} as ${role} of ${destination} with ${peer}: ${lost} lost, ${doubled} doubled`;
+          this.#judge.report('both ends count alike', text);
         }
       }
     }

@@ -26,6 +26,8 @@ function each(
       simulation.run();
       try {
         check(simulation, seed);
+        expect(simulation.differences).toEqual([]);
+        expect(simulation.comparisons).toBeGreaterThan(0);
       } catch (error) {
         throw new Error(`seed ${seed}: ${(error as Error).message}\n${simulation.trace.join('\n')}`);
       }

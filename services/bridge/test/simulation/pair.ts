@@ -58,6 +58,9 @@ export class PairSimulation {
   #random: () => number;
   #events: { at: number; serial: number; run: () => void }[] = [];
   #serial = 0;
+  /** Comparisons of the two ends' counts, and those with a difference. */
+  comparisons = 0;
+  readonly differences: string[] = [];
 
   // the source's broker
   #queue: Stored[] = [];
@@ -322,9 +325,17 @@ export class PairSimulation {
         );
         break;
       }
+      case 'compared':
+        this.#compared(effect.count, effect.difference);
+        break;
       default:
         break;
     }
+  }
+
+  #compared(count: string, { lost, doubled }: { readonly lost: number; readonly doubled: number }): void {
+    this.comparisons++;
+    if (lost + doubled > 0) this.differences.push(`${this.now.toFixed(1)} ${count}: ${lost} lost, ${doubled} doubled`);
   }
 
   #onSink(act: (sink: SinkDestination) => DestinationEffect[]): void {
@@ -341,7 +352,8 @@ export class PairSimulation {
               this.#onSink((s) => s.probed(broker === this.#sinkBrokerLife ? ready : undefined, this.now)),
           );
         });
-      } else if (effect.effect.do === 'send') this.#transmit(effect.effect.frame, 'source');
+      } else if (effect.effect.do === 'compared') this.#compared(effect.effect.count, effect.effect.difference);
+      else if (effect.effect.do === 'send') this.#transmit(effect.effect.frame, 'source');
       else if (effect.effect.do === 'publish') this.#publish(effect.effect.messages);
     }
     this.#sinkWake = this.#sink.nextWake();

@@ -43,6 +43,7 @@ export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
     demand: [],
     streams: [],
     topicBuffers: [],
+    differences: [],
     notes: [],
     ...changes,
   };
@@ -85,6 +86,9 @@ export function streamOf(destination: string, changes: Partial<StreamView> = {})
     returned: 0,
     suppressed: 0,
     missing: [],
+    comparedThrough: 95,
+    lost: 0,
+    doubled: 0,
     ...changes,
   };
 }

@@ -115,16 +115,30 @@ describe('metrics', () => {
 
   it('sum what streams of destinations without a label have outstanding, at the source only', async () => {
     const metrics = metricsOf();
-    metrics.reconciled('west-to-east', 'a', 'east', 3);
     const streams = [streamOf('a'), streamOf('b'), streamOf('c', { role: 'sink' })];
     metrics.collect(viewOf({ streams }));
     const seen = await read(metrics);
     expect(seen.get('tombolo_messages_unsettled', { destination: 'other' })).toBe(10);
     expect(seen.get('tombolo_stream_credit')).toBe(20);
-    expect(seen.get('tombolo_reconciliation_difference')).toBe(3);
-    metrics.collect(viewOf());
-    metrics.collect(viewOf({ streams }));
-    expect((await read(metrics)).get('tombolo_reconciliation_difference')).toBe(0);
+    expect(seen.get('tombolo_reconciliation_difference')).toBe(0);
+  });
+
+  it('show what the two ends count differently even when the stream has ended', async () => {
+    const metrics = metricsOf({ destinations: () => true });
+    const end = { connector: 'west-to-east', kind: 'queue' as const, peer: 'east', lost: 0, doubled: 0 };
+    metrics.collect(
+      viewOf({
+        streams: [streamOf('a'), streamOf('b')],
+        differences: [
+          { ...end, role: 'source', destination: 'a', lost: 2 },
+          { ...end, role: 'sink', destination: 'a', doubled: 1 },
+          { ...end, role: 'source', destination: 'gone', lost: 1, doubled: 4 },
+        ],
+      }),
+    );
+    const seen = await read(metrics);
+    const of = (destination: string) => seen.get('tombolo_reconciliation_difference', { destination, peer: 'east' });
+    expect([of('a'), of('b'), of('gone')]).toEqual([3, 0, 5]);
   });
 
   it('count on when a link is made anew and its own numbers begin at 0', async () => {
