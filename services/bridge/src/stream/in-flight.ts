@@ -32,6 +32,8 @@ export interface Entry {
 }
 
 const RELEASE_BASE_MS = 100;
+/** How long a frame may be under way after another that overtook it. */
+const OVERTAKEN_MS = 1_000;
 const RELEASE_CAP_MS = 10_000;
 const PARK_BASE_MS = 500;
 const PARK_CAP_MS = 30_000;
@@ -262,13 +264,17 @@ export class InFlight<Owner> {
     return due;
   }
 
-  /** The sink misses these numbers: what was sent is sent again. */
-  missed(ranges: SequenceRanges): void {
+  /**
+   * The sink misses these numbers: what was sent is sent again. What has lost its delivery comes again by itself; its number is given up
+   * only when it is missed for long, for it may have been overtaken and arrive yet, and would then be there twice.
+   */
+  missed(ranges: SequenceRanges, now: number): void {
     eachOf(clip(ranges, this.#base, this.#last), (sequence) => {
       const entry = this.entry(sequence);
       if (entry?.status !== 'sent') return;
       if (entry.token) this.#again(entry);
-      else this.forget(entry);
+      else if (entry.retryAt === 0) entry.retryAt = now + OVERTAKEN_MS;
+      else if (now >= entry.retryAt) this.forget(entry);
     });
   }
 
@@ -434,6 +440,7 @@ export class InFlight<Owner> {
     if (entry.status === 'queued') return;
     entry.status = 'queued';
     entry.resent = true;
+    entry.retryAt = 0;
     const last = this.#resend.at(-1);
     if (last === undefined || last < entry.sequence) this.#resend.push(entry.sequence);
     else

@@ -244,7 +244,7 @@ export class SourceStream {
   /** The sink misses these numbers. */
   missed(epoch: StreamEpoch, missing: SequenceRanges, now: number): SourceEffect[] {
     if (!this.#isOurs(epoch) || !this.#opened()) return [];
-    this.#flight.missed(missing);
+    this.#flight.missed(missing, now);
     this.#advance();
     // What is gone is told at once, so that the sink does not wait for it.
     this.#sendState(now);

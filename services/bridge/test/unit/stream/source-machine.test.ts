@@ -215,6 +215,34 @@ describe('a stream at the source', () => {
     expect(source.counts.suppressed).toBe(1);
   });
 
+  it('does not send a message twice whose delivery died while the frame with it was overtaken', () => {
+    const { source } = stream();
+    source.delivered(1, [taken(1), taken(2)], 1);
+    source.nextBatch(1e6, 1);
+    source.channelLost(channel, 2);
+    const missed = source.missed(epoch, [1, 1], 3);
+    expect(
+      missed.flatMap((effect) => (effect.do === 'send' && effect.frame.kind === 'state' ? [effect.frame] : [])),
+    ).toEqual([expect.objectContaining({ returned: [] })]);
+    source.settled({ ...settle, accepted: [1, 2] }, 10); // it has arrived after all
+    source.consumerEnded(1, { why: 'lost' }, 10);
+    source.wake(1_000);
+    const copy = { ...taken(1, true), token: { channel: {}, tag: 9 } };
+    expect(tags(source.delivered(2, [copy], 1_001), 'acknowledge')).toEqual([9]);
+  });
+
+  it('gives up the number of a message whose delivery died when the sink goes on missing it', () => {
+    const { source } = stream();
+    source.delivered(1, [taken(1), taken(2)], 1);
+    source.nextBatch(1e6, 1);
+    source.channelLost(channel, 2);
+    source.missed(epoch, [1, 1], 3);
+    const states = source
+      .missed(epoch, [1, 1], 1_100)
+      .flatMap((effect) => (effect.do === 'send' && effect.frame.kind === 'state' ? [effect.frame] : []));
+    expect(states).toMatchObject([{ settledThrough: 1 }]);
+  });
+
   it('never wants to be woken in the past again and again', () => {
     const { source } = stream(1);
     source.delivered(1, [taken(1)], 1);
