@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Fault } from '@tombolo/kernel/fault';
+import type { Bridge as ClusterBridge } from '@tombolo/topology/topology';
 import { Bridge } from './bridge.ts';
 import type { Broker, BrokerListener } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
@@ -38,7 +39,7 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
     ...parts,
     wallClock: () => Date.now(),
     election: electionOf(parts, random),
-    graceMs: election.type === 'redis' ? election.leaseMs : Number.POSITIVE_INFINITY,
+    graceMs: graceOf(own.bridge),
     ...recordsOf(parts, random),
     createBroker: (listener: BrokerListener): Broker => new RabbitBroker(config, listener, { clock, random, log }),
     createLinks: (host, peers) =>
@@ -57,6 +58,9 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
       }),
   });
 }
+
+/** Longer than a connection takes to fail over to the next address of the broker (ms). */
+const BROKER_GRACE_MS = 5_000;
 
 /** Who decides which bridge beside this cluster works, as its section says. */
 function electionOf({ topology, cluster, instance, clock, log }: BridgeParts, random: () => number): Election {
@@ -89,6 +93,15 @@ function recordsOf(
       return new RedisRecordStore({ client, network, cluster, wallClock });
     },
   };
+}
+
+/**
+ * A bridge whose broker is away leaves peers to another one beside the cluster, if there may be one: with a lease, or when peers know
+ * several addresses. One that is alone stays: it relays for others, and tells them why its own demand is unknown.
+ */
+function graceOf({ election, uris }: ClusterBridge): number {
+  if (election.type === 'redis') return election.leaseMs;
+  return election.type === 'broker' && uris.length > 1 ? BROKER_GRACE_MS : Number.POSITIVE_INFINITY;
 }
 
 /**

@@ -140,7 +140,7 @@ export class Site {
       },
       wallClock: () => Math.floor(epochMs + clock.now()),
       election: this.#election(replica, clock),
-      graceMs: this.#around.lease ? leaseMs : Number.POSITIVE_INFINITY,
+      graceMs: this.#grace,
       createBroker: (listener) => {
         broker = new SiteBroker(this.name, this.server, clock, () => this.latencyMs, listener);
         return sabotage?.(broker, this.name) ?? broker;
@@ -154,6 +154,11 @@ export class Site {
     bridge.start().catch((thrown: unknown) => {
       throw thrown;
     });
+  }
+
+  get #grace(): number {
+    if (this.#around.lease) return leaseMs;
+    return this.#processes.length > 1 ? 2_000 : Number.POSITIVE_INFINITY;
   }
 
   #election(replica: number, clock: ProcessClock): Election {
