@@ -1,5 +1,5 @@
 # Each target works as the only command on a fresh Debian machine with Node.js 20.19 or newer.
-.PHONY: setup build check test faults sim sim-cost demo clean
+.PHONY: setup build check test faults sim sim-cost bench bench-quick demo clean
 .DEFAULT_GOAL := build
 
 setup: ## what is missing: Debian's RabbitMQ and Redis, node modules, the build
@@ -24,6 +24,14 @@ sim: setup ## the simulation with many more seeds than in `make test`
 sim-cost: setup ## what routing costs in large networks, as the table in services/bridge/README.md: half an hour, 12 GB of memory
 	TOMBOLO_COST=all NODE_OPTIONS=--max-old-space-size=16384 \
 	  npx vitest run services/bridge/test/simulation/routing/cost.test.ts --disable-console-intercept
+
+bench: setup ## Tombolo beside federation, shovel and others on real brokers, an hour; ROWS=backlog,live measures a part
+	@npx tsc -b services/bridge/test/bench
+	@infra/tools/scratch.sh node .cache/bench/main.js
+
+bench-quick: setup ## two minutes: are the ratios those that are committed? KEEP=1 commits to those measured now
+	@npx tsc -b services/bridge/test/bench
+	@infra/tools/scratch.sh node .cache/bench/main.js quick
 
 demo: setup ## two brokers, two bridges, and messages that cross on demand; KEEP=1 stays up until Ctrl-C
 	@infra/tools/scratch.sh --keep-on-failure node infra/demo/demo.mjs

@@ -18,6 +18,8 @@ export interface RabbitNode {
   readonly managementPort: number;
   readonly username: string;
   readonly password: string;
+  /** The id of the node's own process; another one after `restart`. */
+  pid(): Promise<number>;
   /** Makes a virtual host with a name of its own, and returns the name. */
   freshVhost(): Promise<string>;
   /** A request to the management API; returns the parsed answer. Rejects on any status from 400 on. */
@@ -40,6 +42,8 @@ export interface RabbitOptions {
   readonly plugins?: readonly string[];
   /** Further lines of rabbitmq.conf. */
   readonly config?: readonly string[];
+  /** The only processors that it may use, as taskset(1) names them. */
+  readonly processors?: string;
 }
 
 /** Why no node can be started on this machine; undefined when one can. */
@@ -168,7 +172,8 @@ async function startNode(place: Place, options: RabbitOptions, stopped: () => Pr
   const start = async () => {
     await rm(pidFile, { force: true });
     const log = await open(join(directory, 'log', 'out'), 'a');
-    script = spawn(server, [], { env: environment, stdio: ['ignore', log.fd, log.fd] });
+    const [file, args] = options.processors ? ['taskset', ['-c', options.processors, server]] : [server, []];
+    script = spawn(file, args, { env: environment, stdio: ['ignore', log.fd, log.fd] });
     await log.close();
     const child = script;
     gone = exitOf(child);
@@ -203,6 +208,7 @@ async function startNode(place: Place, options: RabbitOptions, stopped: () => Pr
     managementPort,
     username: 'guest',
     password: 'guest',
+    pid: nodePid,
     api,
     control: (...args) =>
       new Promise((resolve, reject) => {
