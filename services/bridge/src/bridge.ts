@@ -333,6 +333,7 @@ export class Bridge implements HostedBridge {
     const { clock } = this.#options;
     this.#cancelDigest = clock.wake(clock.now() + DIGEST_MS, () => {
       this.#mastership?.sink.tick();
+      this.#mastership?.source.tick();
       this.#mastership?.router.tick();
       this.#digestLater();
     });

@@ -27,6 +27,7 @@ export function fenced(broker: Broker, mayWrite: () => boolean): Broker {
     inventory: broker.inventory,
     start: () => broker.start(),
     claim: (wanted) => broker.claim(wanted),
+    runningFor: () => broker.runningFor(),
     stop: () => broker.stop(),
   };
 }

@@ -22,6 +22,11 @@ export interface Broker {
    * is let go of and the lock is free: `standby` follows, on connections of their own.
    */
   claim(wanted: boolean): void;
+  /**
+   * For how long, at least, every node of the broker has been running (ms): what a node had acknowledged may come back after a crash of
+   * it. Undefined: that cannot be known, now or ever. May be seconds old, and so less than it is. Rejects with a Fault.
+   */
+  runningFor(): Promise<number | undefined>;
   /** Closes what is open in good order: pending acknowledgements are written and known to be processed first. */
   stop(): Promise<void>;
 }

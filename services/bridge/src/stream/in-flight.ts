@@ -1,7 +1,7 @@
 import type { SequenceRanges, StreamMessage } from '@tombolo/wire/frame';
 import type { DeliveryToken } from '../broker/port.ts';
 import { type Taken, weightOf } from './effects.ts';
-import type { Orphans } from './in-doubt.ts';
+import type { Orphans } from './orphans.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
 
 /*

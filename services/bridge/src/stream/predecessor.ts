@@ -5,6 +5,8 @@ import type { QueueAtSource, SourceQueues } from './source-queues.ts';
 
 /** How long a fresh bridge waits for absent peers to tell what its predecessor left in doubt. */
 const COLLECT_MS = 5_000;
+/** A sink that does not tell how old its record is: none is kept for longer. */
+const OLDEST_MS = 600_000;
 
 /**
  * What the predecessor of this bridge left in doubt, as the sinks tell: which of its messages they have stored, so that copies of them
@@ -56,10 +58,12 @@ export class Predecessor {
     this.#collections.set(sink, items);
     if (!frame.complete) return;
     this.#collections.delete(sink);
-    for (const { destination, digests, ids } of items) {
+    const now = clock.now();
+    for (const { destination, digests, ids, ageMs = OLDEST_MS } of items) {
       const { orphans } = this.#queues.drawn(sink, destination);
       for (let i = 0; i < ids.length; i++) {
-        orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, clock.now());
+        // The predecessor may have acknowledged it.
+        orphans.accepted(digests.slice(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES), ids[i] === 1, now, now - ageMs);
       }
     }
     this.#answered.add(sink);

@@ -1,6 +1,7 @@
 import type { DeliveryToken } from '../broker/port.ts';
 import type { SourceEffect, Taken } from './effects.ts';
-import { IdentityLog, type Orphans } from './in-doubt.ts';
+import { IdentityLog } from './in-doubt.ts';
+import type { Orphans } from './orphans.ts';
 
 /** How long acknowledgements are gathered before the broker is asked whether it has processed them (ms). */
 const FLUSH_MS = 200;
@@ -10,6 +11,7 @@ const FLUSH_MS = 200;
  * identities stay until a barrier on each channel has been answered; only then is the sink told that they are removed. Pure.
  */
 export class Removal {
+  readonly #remember: (digest: Uint8Array, now: number) => void;
   readonly #log = new IdentityLog();
   #unflushed = new Map<object, DeliveryToken>();
   /** Recognised copies that were acknowledged at once. */
@@ -20,6 +22,14 @@ export class Removal {
   #flushes = 0;
   #removedThrough = 0;
   #at = Number.POSITIVE_INFINITY;
+  /** Of the latest acknowledgement, and of the first that may not be processed. */
+  #writtenAt = 0;
+  #writtenSince = 0;
+
+  /** @param remember told of each message with an id that is removed; the digest is only lent */
+  constructor(remember: (digest: Uint8Array, now: number) => void = () => {}) {
+    this.#remember = remember;
+  }
 
   /** All numbers up to this one are known to be removed from the source's queue. */
   get removedThrough(): number {
@@ -48,6 +58,8 @@ export class Removal {
   }
 
   acknowledged(tokens: readonly DeliveryToken[], now: number): void {
+    if (this.idle) this.#writtenSince = now;
+    this.#writtenAt = now;
     for (const token of tokens) this.#unflushed.set(token.channel, token);
     if (this.#at === Number.POSITIVE_INFINITY) this.#at = now + FLUSH_MS;
   }
@@ -82,7 +94,8 @@ export class Removal {
     if (flush.waiting > 0) return false;
     this.#flush = undefined;
     if (!flush.intact) return false;
-    this.#recognised.splice(0, flush.recognised);
+    for (const { digest, hasId } of this.#recognised.splice(0, flush.recognised))
+      if (hasId) this.#remember(digest, this.#writtenAt);
     this.#removed(flush.through);
     return true;
   }
@@ -113,10 +126,11 @@ export class Removal {
     for (let sequence = this.#removedThrough + 1; sequence <= last; sequence++) {
       if (isOpen(sequence)) continue;
       const identity = this.#log.get(sequence);
-      if (identity) orphans.accepted(identity.digest, identity.hasId, now);
+      if (identity) orphans.accepted(identity.digest, identity.hasId, now, this.#writtenSince);
     }
     const died = ({ token }: Taken): boolean => channel === undefined || token.channel === channel;
-    for (const copy of this.#recognised) if (died(copy)) orphans.accepted(copy.digest, copy.hasId, now);
+    for (const copy of this.#recognised)
+      if (died(copy)) orphans.accepted(copy.digest, copy.hasId, now, this.#writtenSince);
     this.#recognised = this.#recognised.filter((copy) => !died(copy));
     if (channel === undefined) this.#unflushed.clear();
     else this.#unflushed.delete(channel);
@@ -125,6 +139,7 @@ export class Removal {
 
   #removed(through: number): void {
     if (through <= this.#removedThrough) return;
+    this.#log.forEachNamed(this.#removedThrough + 1, through, (digest) => this.#remember(digest, this.#writtenAt));
     this.#removedThrough = through;
     this.#log.dropThrough(through);
   }

@@ -63,9 +63,7 @@ export class SourceFlow {
         turns: () => this.#consumers.turns(),
         throttle: () => this.#throttle,
         sawFresh: () => {
-          if (queue.properties.maxPriority) return;
-          queue.orphans.firstFresh();
-          queue.fresh = true;
+          if (queue.orphans.sawFresh((queue.properties.maxPriority ?? 0) > 0, this.#now())) queue.fresh = true;
         },
       },
     );
@@ -194,6 +192,7 @@ export class SourceFlow {
     const { sink, destination, queue } = this;
     if (this.#ground.predecessor.collecting(sink, destination))
       return 'collecting what a predecessor of this bridge left in doubt';
+    if (this.#ground.restarts.judging) return 'finding out whether the broker was restarted';
     const { agreement, router } = this.#ground.surroundings;
     const hop = router.dataHop(sink, destination);
     const passage = agreement.outbound(hop ?? sink, destination);

@@ -2,6 +2,7 @@ import type { Wakes } from '@tombolo/kernel/wakes';
 import type { Destination } from '@tombolo/wire/frame';
 import type { ReplyToRewrite } from '@tombolo/wire/reply-properties';
 import type { Broker, Delivery } from '../broker/port.ts';
+import type { BrokerRestarts } from './broker-restarts.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { Forwarders } from './forwarder.ts';
 import type { Predecessor } from './predecessor.ts';
@@ -30,6 +31,7 @@ export interface SourceGround {
   readonly surroundings: SourceSurroundings;
   readonly queues: SourceQueues;
   readonly predecessor: Predecessor;
+  readonly restarts: BrokerRestarts;
   readonly forwarders: Forwarders;
   readonly limits: SourceLimits<SourceFlow>;
   readonly wakes: Wakes<SourceFlow>;

@@ -9,6 +9,7 @@ import type {
 import type { DemandView, GivenBack, LeftOver, StreamView } from '../admin/view.ts';
 import { shownName } from '../routing/destination-key.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
+import { BrokerRestarts } from './broker-restarts.ts';
 import type { SourceEffect } from './effects.ts';
 import { Forwarders } from './forwarder.ts';
 import { leftOver } from './left-over.ts';
@@ -45,12 +46,18 @@ export class SourceHalf {
     this.#options = options;
     const { clock, router } = options;
     const queues = new SourceQueues();
+    const reconsider = (): void => {
+      for (const flow of queues.flows()) flow.run((machine, now) => machine.reconsider(now));
+    };
+    const restarts = new BrokerRestarts(options.broker, queues, clock, reconsider);
     this.#ground = {
       surroundings: options,
       queues,
       predecessor: new Predecessor(options, queues, () => {
-        for (const flow of queues.flows()) flow.run((machine, now) => machine.reconsider(now));
+        restarts.judge();
+        reconsider();
       }),
+      restarts,
       forwarders: new Forwarders((neighbour, frame) => router.sendData(neighbour, frame)),
       limits: new SourceLimits(clock, (flow) => {
         if (flow.machine.hasUnsent) flow.offer();
@@ -67,6 +74,7 @@ export class SourceHalf {
   // ---- the own broker ----------------------------------------------------------------------------------------------------
 
   brokerUp(up: boolean): void {
+    this.#ground.restarts.brokerUp(up);
     this.#openings.brokerUp(up);
     for (const flow of this.#flows()) flow.brokerUp(up);
     if (up) this.#openings.serveEverything();
@@ -78,8 +86,13 @@ export class SourceHalf {
   }
 
   queueDeleted(queue: string): void {
-    this.#ground.queues.gone(queue);
+    this.#ground.queues.deleted(queue);
     for (const flow of this.#ground.queues.flowsOf(queue)) flow.run((machine, now) => machine.queueGone(now));
+  }
+
+  /** To be called from time to time: what is not in doubt any more is forgotten. */
+  tick(): void {
+    this.#ground.queues.prune(this.#options.clock.now());
   }
 
   /** How many consumers of the own cluster the queue has. */
@@ -231,13 +244,13 @@ export class SourceHalf {
 
   /** Lets go of everything: what is not settled goes back, consumers are cancelled, and nothing is done any more. */
   close(): void {
-    const { limits, predecessor, wakes } = this.#ground;
+    const { limits, predecessor, restarts, wakes } = this.#ground;
     for (const flow of this.#flows()) {
       flow.run((machine, now) => machine.abandon('no longer master', now));
       flow.cancelConsumers();
     }
     this.#ground.closed = true;
-    for (const part of [limits, predecessor, this.#openings]) part.close();
+    for (const part of [limits, predecessor, restarts, this.#openings]) part.close();
     wakes.clear();
   }
 

@@ -49,7 +49,7 @@ export class SourceStream {
   readonly settings: SourceSettings;
   readonly #environment: SourceEnvironment<SourceStream>;
   readonly #flight: InFlight<SourceStream>;
-  readonly #removal = new Removal();
+  readonly #removal: Removal;
   readonly #intake = new Intake();
   readonly #reconciliation = new SourceReconciliation();
   readonly #consumption: SourceConsumption<SourceStream>;
@@ -66,6 +66,7 @@ export class SourceStream {
   constructor(settings: SourceSettings, environment: SourceEnvironment<SourceStream>) {
     this.settings = settings;
     this.#environment = environment;
+    this.#removal = new Removal((digest, now) => environment.orphans.removed(digest, now));
     const flight = new InFlight<SourceStream>(this, environment.orphans, (sequence) => this.#removal.dropped(sequence));
     this.#flight = flight;
     this.#consumption = new SourceConsumption(settings, environment, flight, this.#intake, this.#out);
@@ -282,7 +283,7 @@ export class SourceStream {
         continue;
       }
       if (taken.redelivered) {
-        const match = orphans.take(taken.digest, now);
+        const match = orphans.take(taken.digest, taken.hasId, now);
         if (match?.is === 'accepted') {
           recognised.push(taken);
           continue;

@@ -1,6 +1,6 @@
 import type { Destination, QueueProperties } from '@tombolo/wire/frame';
 import { bufferName } from '../topic/buffer-name.ts';
-import { Orphans } from './in-doubt.ts';
+import { Orphans } from './orphans.ts';
 import type { SourceFlow } from './source-flow.ts';
 import type { SourceStream } from './source-machine.ts';
 
@@ -75,6 +75,27 @@ export class SourceQueues {
     const { name, flows, orphans } = flow.queue;
     if (flows.get(flow.sink) === flow) flows.delete(flow.sink);
     if (flows.size === 0 && orphans.empty) this.#drawn.delete(name);
+  }
+
+  /** It was deleted, or made anew: what is in doubt of it and has no message id will not be seen again, here or by any sink. */
+  deleted(name: string): void {
+    this.gone(name);
+    const drawn = this.#drawn.get(name);
+    if (!drawn) return;
+    drawn.orphans.queueDeleted();
+    drawn.fresh = true;
+  }
+
+  drawnQueues(): Iterable<QueueAtSource> {
+    return this.#drawn.values();
+  }
+
+  /** Forgets queues of which nothing is left to be known. */
+  prune(now: number): void {
+    for (const [name, { flows, orphans }] of this.#drawn) {
+      orphans.prune(now);
+      if (flows.size === 0 && orphans.empty) this.#drawn.delete(name);
+    }
   }
 
   flow(sink: string, destination: Destination): SourceFlow | undefined {

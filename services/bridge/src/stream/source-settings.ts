@@ -1,5 +1,5 @@
 import type { QueueProperties, StreamAddress, StreamEpoch } from '@tombolo/wire/frame';
-import type { Orphans } from './in-doubt.ts';
+import type { Orphans } from './orphans.ts';
 import type { Throttle } from './rate-limit.ts';
 
 export interface SourceSettings {

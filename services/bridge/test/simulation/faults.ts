@@ -1,3 +1,4 @@
+import { identityOf } from '@tombolo/wire/identity';
 import type { Bridge } from '../../src/bridge.ts';
 import type { Judge } from './judge.ts';
 import type { LinkNetwork } from './link-network.ts';
@@ -45,7 +46,9 @@ export class Faults {
     switch (fault.is) {
       case 'bridge-crash': {
         const site = this.#site(fault.site);
-        this.#excuse(site, this.#company(fault));
+        const company = this.#company(fault);
+        // With a store that is up, what was published and is not recorded as confirmed, and nothing else of what is under way.
+        this.#excuse(site, company, this.#schedule.record && !company ? site.unrecorded(fault.replica) : undefined);
         site.crashBridge(fault.replica);
         return () => site.startBridge(fault.replica);
       }
@@ -83,7 +86,7 @@ export class Faults {
       case 'broker-crash': {
         const site = this.#site(fault.site);
         this.#excuse(site, this.#company(fault));
-        this.#judge.allowDuplicates(fault.forgets * site.server.queues.size);
+        this.#judge.allowDuplicates(fault.forgets * site.server.queues.size + this.#unnamed(site));
         site.crashBroker(fault.forgets);
         return () => site.restartBroker();
       }
@@ -101,9 +104,10 @@ export class Faults {
         return () => site.alarm(false);
       }
       case 'store-away':
-        return this.#site(fault.site).leases.away();
+        return this.#storeAway(this.#site(fault.site));
       case 'store-forgets':
         this.#site(fault.site).leases.forget();
+        this.#site(fault.site).records.forget(true);
         return () => {};
       case 'store-unheard':
         return this.#site(fault.site).leases.unheard(fault.replica);
@@ -183,11 +187,12 @@ export class Faults {
   /**
    * The windows in which a message may be doubled: what is under way to a sink that dies, and what a source that dies has sent,
    * if a local consumer may be handed it first or other faults keep peers from telling what they have of it.
+   * @param underWay of the first, how many there are, where that is known better
    */
-  #excuse(site: Site, company: boolean): void {
+  #excuse(site: Site, company: boolean, underWay?: number): void {
     this.#judge.died(site.name);
-    let allowed = 0;
-    for (const other of this.#sites.values()) {
+    let allowed = underWay ?? 0;
+    for (const other of underWay === undefined ? this.#sites.values() : []) {
       for (const bridge of other.bridges) {
         for (const { role, peer, unsettled } of bridge.view().streams)
           if (role === 'source' && peer === site.name) allowed += unsettled;
@@ -197,6 +202,21 @@ export class Faults {
       if (company || this.#hasLocalConsumer(site.name, name)) allowed += queue.unacknowledged.length;
     }
     this.#judge.allowDuplicates(allowed);
+  }
+
+  #storeAway(site: Site): () => void {
+    const ends = [site.leases.away(), site.records.away()];
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
+  /** Acknowledgements that a broker's crash undoes: those messages come back among others that are flagged like them. */
+  #unnamed(site: Site): number {
+    let count = 0;
+    for (const { unacknowledged } of site.server.queues.values())
+      count += unacknowledged.filter((message) => !identityOf(message).hasId).length;
+    return count;
   }
 
   #hasLocalConsumer(site: string, queue: string): boolean {

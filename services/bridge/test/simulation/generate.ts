@@ -11,6 +11,7 @@ export interface Frame {
   readonly ttl: readonly [number, number];
   readonly replicas: number;
   readonly lease: boolean;
+  readonly record: boolean;
   /** Faults of these kinds, so many in all. */
   readonly faults: readonly FaultKind[];
   readonly faultCount: readonly [number, number];
@@ -30,6 +31,7 @@ export const calm: Frame = {
   ttl: [1, 1],
   replicas: 1,
   lease: false,
+  record: false,
   faults: [],
   faultCount: [0, 0],
   moves: false,
@@ -72,6 +74,7 @@ export function drawSchedule(seed: number, frame: Frame): Schedule {
     sites: shape.sites,
     replicas: frame.replicas,
     lease: frame.lease,
+    record: frame.record,
     queues,
     connectors,
     prefetchSize: chance.pick([1, 5, 50, 1_000, 1_000]),

@@ -15,7 +15,7 @@ const connector = (from: string, to: string, more: Partial<ConnectorPlan> = {}):
 
 /** West has messages, east has a consumer. */
 const plain: Schedule = {
-  ...{ seed: 1, shape: 'pair', sites: ['east', 'west'], replicas: 1, lease: false, queues: ['q'] },
+  ...{ seed: 1, shape: 'pair', sites: ['east', 'west'], replicas: 1, lease: false, record: false, queues: ['q'] },
   connectors: [connector('west', 'east')],
   ...{ prefetchSize: 1_000, inFlightBytes: 268_435_456, holdWhenLinkLostMs: 60_000 },
   weather: { latencyMs: 5, jitterMs: 0, windowBytes: 1_000_000, bytesPerMs: 10_000, brokerLatencyMs: 1, codec: true },
@@ -60,6 +60,7 @@ function over(broker: Broker, parts: Partial<Pick<Broker, 'source' | 'sink' | 'd
     ...roles,
     start: () => broker.start(),
     claim: (wanted) => broker.claim(wanted),
+    runningFor: () => broker.runningFor(),
     stop: () => broker.stop(),
   };
 }

@@ -5,24 +5,29 @@ import type { RecordKey, RecordStore, RecordWrite } from '../../src/stream/recor
 
 /** A store of records that outlives the processes which use it: what Redis is to a cluster, in memory. */
 export class RecordServer {
-  #up = true;
-  /** Counts how often it came up. */
-  lives = 1;
   /** One way (ms). */
   latencyMs = 0.5;
   readonly records = new Map<string, Map<string, Uint8Array>>();
+  #away = 0;
+  #connection = 1;
 
-  get up(): boolean {
-    return this.#up;
-  }
-  set up(up: boolean) {
-    if (up && !this.#up) this.lives++;
-    this.#up = up;
+  /** Which connection leads to it; undefined: it is away. */
+  get connection(): number | undefined {
+    return this.#away > 0 ? undefined : this.#connection;
   }
 
-  /** Everything that it knows is gone. */
-  clear(): void {
+  /** Nobody gets there. Returns how to end that. */
+  away(): () => void {
+    this.#away++;
+    return () => {
+      if (--this.#away === 0) this.#connection++;
+    };
+  }
+
+  /** Everything that it knows is gone. @param noticed its connections are, too: it was restarted */
+  forget(noticed = false): void {
     this.records.clear();
+    if (noticed) this.#connection++;
   }
 }
 
@@ -40,7 +45,7 @@ export class MemoryRecordStore implements RecordStore {
   }
 
   get connection(): number | undefined {
-    return this.#server.up ? this.#server.lives : undefined;
+    return this.#server.connection;
   }
 
   read(keys: readonly RecordKey[]): Promise<readonly ReadonlyMap<string, Uint8Array>[]> {
@@ -76,12 +81,13 @@ export class MemoryRecordStore implements RecordStore {
   #call<Answer>(carryOut: () => Answer): Promise<Answer> {
     const server = this.#server;
     const lost = () => new Fault('TOMBOLO_REDIS_FAILED', 'The store of the record does not answer.');
-    if (!server.up) return Promise.reject(lost());
+    const { connection } = server;
+    if (connection === undefined) return Promise.reject(lost());
     return new Promise((resolve, reject) => {
       this.#time.wake(this.#time.now() + server.latencyMs, () => {
-        const answer = server.up ? { is: carryOut() } : undefined;
+        const answer = server.connection === connection ? { is: carryOut() } : undefined;
         this.#process.wake(this.#process.now() + server.latencyMs, () => {
-          if (answer && server.up) resolve(answer.is);
+          if (answer && server.connection === connection) resolve(answer.is);
           else reject(lost());
         });
       });

@@ -73,6 +73,7 @@ export class Network {
         metrics: noMetrics,
         log: this.#log(options.trace),
         lease: schedule.lease,
+        record: schedule.record,
         resigned: (site: Site) => this.#faults.resigned(site),
       },
       ...(options.sabotage && { sabotage: options.sabotage }),

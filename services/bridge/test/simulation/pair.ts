@@ -1,6 +1,6 @@
 import type { ControlFrame, Frame, StreamMessage } from '@tombolo/wire/frame';
 import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
-import { Orphans } from '../../src/stream/in-doubt.ts';
+import { Orphans } from '../../src/stream/orphans.ts';
 import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
 import { SourceStream } from '../../src/stream/source-machine.ts';
 import { seeded } from './chance.ts';
@@ -219,7 +219,7 @@ export class PairSimulation {
         turns: () => 1,
         barred: () => (this.#collected ? undefined : 'collecting'),
         sawFresh: () => {
-          this.#orphans.firstFresh();
+          this.#orphans.sawFresh(false, this.now);
           this.#fresh = true;
         },
       },

@@ -55,7 +55,7 @@ export type Fault = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: 'link-slow'; readonly between: readonly [string, string]; readonly latencyMs: number }
   | { readonly is: 'partition'; readonly sites: readonly string[] }
   | { readonly is: 'pause'; readonly site: string; readonly connector: string }
-  /** Of the store of the leases: it does not answer; it was restarted and is empty; its answers do not get to one of the bridges. */
+  /** Of the store of leases and records: it does not answer; it was restarted and is empty; its answers do not get to one of the bridges. */
   | { readonly is: 'store-away' | 'store-forgets'; readonly site: string }
   | { readonly is: 'store-unheard'; readonly site: string; readonly replica: number }
   | { readonly is: 'queue-away'; readonly site: string; readonly queue: string }
@@ -84,6 +84,8 @@ export interface Schedule {
   readonly replicas: number;
   /** Masters are elected by a lease, besides the broker's lock. */
   readonly lease: boolean;
+  /** What is in doubt is recorded in a store that outlives the bridges. */
+  readonly record: boolean;
   readonly queues: readonly string[];
   readonly connectors: readonly ConnectorPlan[];
   readonly prefetchSize: number;
@@ -123,7 +125,7 @@ export function describeSchedule(schedule: Schedule): string {
   }
   happenings.sort((a, b) => a.at - b.at);
   return [
-    `seed ${seed}, ${shape} of ${sites.join(', ')}${replicas > 1 ? `, ${replicas} bridges each` : ''}${schedule.lease ? ', leases' : ''}`,
+    `seed ${seed}, ${shape} of ${sites.join(', ')}${replicas > 1 ? `, ${replicas} bridges each` : ''}${schedule.lease ? ', leases' : ''}${schedule.record ? ', record' : ''}`,
     `prefetchSize ${schedule.prefetchSize}, inFlightBytes ${schedule.inFlightBytes}, hold ${schedule.holdWhenLinkLostMs} ms`,
     `links ${round(weather.latencyMs)}+${round(weather.jitterMs)} ms, window ${weather.windowBytes} B, ${round(weather.bytesPerMs)} B/ms; brokers ${round(weather.brokerLatencyMs)} ms${weather.codec ? '; codec' : ''}`,
     ...connectors.map(({ name, from, to, duplex, networkTTL, includes, excludes }) => {

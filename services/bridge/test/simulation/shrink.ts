@@ -99,8 +99,9 @@ class Shrinker {
           break;
       }
     }
-    const { replicas, lease, queues, weather, consumers } = this.#best;
+    const { replicas, lease, record, queues, weather, consumers } = this.#best;
     if (lease) await this.#try({ ...this.#best, lease: false });
+    if (record) await this.#try({ ...this.#best, record: false });
     if (replicas > 1) await this.#try({ ...this.#best, replicas: 1 });
     const used = new Set([...this.#best.producers, ...consumers].map(({ queue }) => queue));
     if (used.size < queues.length)

@@ -78,6 +78,10 @@ export class SiteBroker implements Broker {
     this.#memory.claim(wanted);
   }
 
+  runningFor(): Promise<number | undefined> {
+    return this.#look(() => this.#memory.runningFor());
+  }
+
   stop(): Promise<void> {
     return this.#memory.stop();
   }

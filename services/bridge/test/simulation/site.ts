@@ -9,6 +9,7 @@ import type { Log } from '../../src/telemetry/log.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { LeaseServer } from './lease-server.ts';
 import type { LinkNetwork } from './link-network.ts';
+import { MemoryRecordStore, RecordServer } from './memory-record.ts';
 import { SimulatedLinks } from './simulated-links.ts';
 import { SiteBroker } from './site-broker.ts';
 import { ProcessClock, type VirtualClock } from './virtual-clock.ts';
@@ -56,6 +57,7 @@ export interface Surroundings {
   readonly sabotage?: Sabotage;
   /** See Schedule. */
   readonly lease: boolean;
+  readonly record: boolean;
   readonly arrived: (site: string, queue: string, body: Uint8Array) => void;
   /** A bridge of this site has lost its lease. */
   readonly resigned: (site: Site) => void;
@@ -88,6 +90,7 @@ export class Site {
   #alarms = 0;
   #starts = 0;
   readonly #watchers: (() => void)[] = [];
+  readonly records = new RecordServer();
   /** When its broker, or what connects bridges to it, was last disturbed. */
   disturbedAt = Number.NEGATIVE_INFINITY;
   /** It is known to be drained. */
@@ -99,6 +102,12 @@ export class Site {
     this.#latencyMs = latencyMs;
     this.server = new SiteServer(around.clock, (queue, body) => around.arrived(name, queue, body));
     this.#processes = Array.from({ length: replicas }, () => undefined);
+  }
+
+  /** What a crash of this bridge doubles, as far as its record goes. */
+  unrecorded(replica: number): number {
+    const streams = this.#processes[replica]?.bridge.view().streams ?? [];
+    return streams.reduce((sum, { unrecorded = 0 }) => sum + unrecorded, 0);
   }
 
   /** The bridges that live. */
@@ -141,6 +150,9 @@ export class Site {
       wallClock: () => Math.floor(epochMs + clock.now()),
       election: this.#election(replica, clock),
       graceMs: this.#grace,
+      ...(this.#around.record && {
+        createRecordStore: () => new MemoryRecordStore(this.records, this.#around.clock, clock),
+      }),
       createBroker: (listener) => {
         broker = new SiteBroker(this.name, this.server, clock, () => this.latencyMs, listener);
         return sabotage?.(broker, this.name) ?? broker;

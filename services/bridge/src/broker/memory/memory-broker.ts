@@ -102,6 +102,10 @@ export class MemoryBroker implements Broker {
     this.#dial();
   }
 
+  async runningFor(): Promise<number | undefined> {
+    return this.#session && this.#server.runningMs;
+  }
+
   async stop(): Promise<void> {
     if (!this.#running) return;
     this.#running = false;

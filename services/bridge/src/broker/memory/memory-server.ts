@@ -49,10 +49,18 @@ export class MemoryServer {
     for (const session of [...this.#sessions]) session.exchangeChanged(exchange);
   });
   #up = true;
+  #startedAt: number;
   #master: ServerSession | undefined;
 
   constructor(clock: Clock) {
     this.clock = clock;
+    // It has been there long before anybody looks at it.
+    this.#startedAt = clock.now() - 86_400_000;
+  }
+
+  /** For how long it has been running (ms). */
+  get runningMs(): number {
+    return this.clock.now() - this.#startedAt;
   }
 
   get isUp(): boolean {
@@ -165,6 +173,7 @@ export class MemoryServer {
   /** Comes back. */
   restart(): void {
     this.#up = true;
+    this.#startedAt = this.clock.now();
   }
 
   // ---- the adapter's side ----

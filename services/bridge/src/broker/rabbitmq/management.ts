@@ -154,6 +154,17 @@ export class Management {
     return listOf(list).flatMap((each) => (typeof each['name'] === 'string' ? [each['name']] : []));
   }
 
+  /**
+   * For how long every node of the cluster has been running (ms), as of their last statistics; undefined: one of them is down, or does
+   * not tell. Rejects with a Fault.
+   */
+  async runningFor(): Promise<number | undefined> {
+    const nodes = listOf(await this.#get('/api/nodes?columns=running,uptime'));
+    const times = nodes.map(({ running, uptime }) => (running === true && typeof uptime === 'number' ? uptime : -1));
+    const shortest = Math.min(...times);
+    return nodes.length > 0 && shortest >= 0 ? shortest : undefined;
+  }
+
   /** Ends its connections; a later request opens new ones. */
   async close(): Promise<void> {
     const agent = this.#agent;

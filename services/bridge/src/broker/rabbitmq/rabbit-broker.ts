@@ -118,6 +118,10 @@ export class RabbitBroker implements Broker {
     this.#feed({ was: 'wished' });
   }
 
+  runningFor(): Promise<number | undefined> {
+    return this.#management?.runningFor() ?? Promise.resolve(undefined);
+  }
+
   async stop(): Promise<void> {
     if (this.#state.is === 'master') await this.#drained(5_000);
     this.#feed({ was: 'stopped' });

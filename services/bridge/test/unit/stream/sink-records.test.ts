@@ -220,15 +220,15 @@ describe('the record of a sink', () => {
     sink.messages(to(3));
     sink.confirm(1, 2, 3);
     await pass(clock, 10);
-    server.up = false;
+    const back = server.away();
     sink.messages([{ n: 4 }]);
     expect(accepted(sink.confirm(4))).toEqual([4, 4]);
     await pass(clock, 3_000);
     expect(sink.told).toEqual(['what is in doubt is not recorded: forwarding goes on']);
     expect(sink.unrecorded).toEqual([1]);
     expect(sink.recorder.trouble).toContain('not written');
-    server.clear();
-    server.up = true;
+    server.forget();
+    back();
     await pass(clock, 500);
     expect(sink.told.at(-1)).toBe('what is in doubt is recorded again');
     expect(sink.recorder.trouble).toBeUndefined();
@@ -242,7 +242,7 @@ describe('the record of a sink', () => {
     sink.messages(to(5));
     sink.confirm(1, 2);
     await pass(clock, 10);
-    server.clear();
+    server.forget();
     sink.confirm(3);
     await pass(clock, 20);
     expect(accepted(await process().open({ last: 5 }))).toEqual([1, 3]);
@@ -250,7 +250,7 @@ describe('the record of a sink', () => {
 
   it('opens a stream without the record when its store is away', async () => {
     const { server, clock, process } = opened();
-    server.up = false;
+    server.away();
     const sink = process();
     const before = clock.now();
     const effects = await sink.open({ last: 2 });

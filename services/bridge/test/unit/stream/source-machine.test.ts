@@ -1,7 +1,7 @@
 import { ManualClock } from '@tombolo/kernel/clock';
 import { describe, expect, it } from 'vitest';
 import type { SourceEffect, Taken } from '../../../src/stream/effects.ts';
-import { Orphans } from '../../../src/stream/in-doubt.ts';
+import { Orphans } from '../../../src/stream/orphans.ts';
 import { RateLimiter, type Throttle } from '../../../src/stream/rate-limit.ts';
 import { SourceStream } from '../../../src/stream/source-machine.ts';
 
@@ -36,7 +36,7 @@ function stream(granted = 10, throttle?: Throttle) {
       turns: () => 1,
       bytesFree: () => 1e6,
       barred: () => undefined,
-      sawFresh: () => orphans.firstFresh(),
+      sawFresh: () => orphans.sawFresh(false, 0),
       throttle: () => throttle,
     },
   );
