@@ -21,6 +21,8 @@ export interface QueueProperties {
   readonly overflow?: string;
   readonly singleActiveConsumer?: boolean;
   readonly maxPriority?: number;
+  /** How often a quorum queue may take a message back before it drops it or parks it elsewhere. */
+  readonly deliveryLimit?: number;
   readonly internalPurpose?: string;
 }
 

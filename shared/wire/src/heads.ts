@@ -319,6 +319,7 @@ const queueFields = {
   overflow: (from: Fields, name: string) => text(from, name, 64),
   singleActiveConsumer: flag,
   maxPriority: whole,
+  deliveryLimit: whole,
   internalPurpose: (from: Fields, name: string) => text(from, name, 255),
 } satisfies { [K in keyof QueueProperties]-?: (from: Fields, name: string) => NonNullable<QueueProperties[K]> };
 

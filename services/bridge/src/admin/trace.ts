@@ -121,6 +121,7 @@ function describe({ type, durable, autoDelete, ...more }: QueueProperties): stri
     more.expires && 'expires when unused',
     more.singleActiveConsumer && 'single active consumer',
     more.maxPriority !== undefined && `priorities up to ${more.maxPriority}`,
+    more.deliveryLimit !== undefined && `delivery limit ${more.deliveryLimit}`,
     more.maxLength !== undefined && `max-length ${more.maxLength}`,
     more.maxLengthBytes !== undefined && `max-length-bytes ${more.maxLengthBytes}`,
     (more.maxLength ?? more.maxLengthBytes) !== undefined && more.overflow,

@@ -1,11 +1,16 @@
 import { deadLetterFacts, replayedProperties } from '@tombolo/wire/dead-letter-properties';
+import { deliveryCount } from '@tombolo/wire/delivery-count';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import { identityOf } from '@tombolo/wire/identity';
 import type { Consumer, Delivery } from '../broker/port.ts';
+import { shownName } from '../routing/destination-key.ts';
 import { MOST_TURNS } from './credit.ts';
 import type { Taken } from './effects.ts';
 import type { SourceFlow } from './source-flow.ts';
 import type { SourceGround } from './source-ground.ts';
+
+/** Of RabbitMQ 4, for quorum queues that have none of their own. */
+const DEFAULT_LIMIT = 20;
 
 /** A stream's consumers at the own broker, by generation, and what they are handed: identities taken, properties rewritten. */
 export class SourceConsumers {
@@ -68,6 +73,19 @@ export class SourceConsumers {
     return Math.max(1, Math.min(MOST_TURNS, route.last.consumers));
   }
 
+  /** Those that were given back so often that the next time may be the last. */
+  #warnOfLimit(deliveries: readonly Delivery[]): void {
+    const { deliveryLimit = DEFAULT_LIMIT, type } = this.#flow.queue.properties;
+    if (type !== undefined && type !== 'quorum') return;
+    const near = deliveries.filter((each) => each.redelivered && deliveryCount(each.properties) >= deliveryLimit - 1);
+    if (near.length === 0) return;
+    const { log, metrics } = this.#ground.surroundings;
+    const { connector, destination, queue, sink } = this.#flow;
+    metrics.nearDeliveryLimit(connector, shownName(destination), sink, near.length);
+    const fields = { queue: queue.name, peer: sink, messages: near.length, deliveryLimit };
+    log.warn(fields, 'messages are near the delivery limit of their queue: it will drop them or park them elsewhere');
+  }
+
   #taken(deliveries: readonly Delivery[]): Taken[] {
     const { surroundings } = this.#ground;
     const { clock, cluster, metrics, router } = surroundings;
@@ -76,6 +94,7 @@ export class SourceConsumers {
     const now = clock.now();
     const replyTo = surroundings.replyTo();
     const isTopic = destination.kind === 'topic';
+    this.#warnOfLimit(deliveries);
     const { name: queue } = this.#flow.queue;
     return deliveries.map((delivered) => {
       const delivery = isTopic ? asPublished(delivered, queue) : delivered;

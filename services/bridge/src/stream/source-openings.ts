@@ -8,6 +8,8 @@ import type { SourceGround } from './source-ground.ts';
 import { drawnFrom, refusedSource } from './source-queues.ts';
 
 const ABSENT_RETRY_MS = 5_000;
+/** Below this, a few lost connections in a row may cost messages. */
+const LOW_LIMIT = 5;
 
 /** Opens streams: for the demands of peers, for queues that are forwarded without demand, and for what is drawn otherwise. */
 export class SourceOpenings {
@@ -165,6 +167,14 @@ export class SourceOpenings {
       existing.run((machine, now) => machine.demanded(now));
       existing.run((machine, now) => machine.reconsider(now));
       return undefined;
+    }
+    const { deliveryLimit } = properties;
+    if (deliveryLimit !== undefined && deliveryLimit < LOW_LIMIT) {
+      const fields = { queue: queue.name, peer: sink, deliveryLimit };
+      this.#ground.surroundings.log.warn(
+        fields,
+        'a queue with a low delivery limit is bridged: a lost connection counts',
+      );
     }
     const flow = new SourceFlow(this.#ground, queue, sink, destination, ++this.#epochs, passage);
     queue.flows.set(sink, flow);

@@ -145,6 +145,13 @@ export const metricTable = {
     'reason',
   ),
   tombolo_reply_queues: master('gauge', 'Queues that this bridge keeps for replies to requesters at other clusters.'),
+  tombolo_messages_near_delivery_limit_total: master(
+    'counter',
+    'Deliveries at the source of messages that their quorum queue gives out at most once more (a limit that is not known counts as 20).',
+    'connector',
+    'destination',
+    'peer',
+  ),
   tombolo_messages_unsettled: master(
     'gauge',
     'Messages taken at the source and not settled yet; peer is the sink.',

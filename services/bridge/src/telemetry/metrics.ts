@@ -124,6 +124,11 @@ export class Metrics {
     else this.#set('tombolo_deduplication_up', [], up ? 1 : 0);
   }
 
+  /** Messages whose queue will drop them, or park them elsewhere, after one delivery more; `peer` is the sink. */
+  nearDeliveryLimit(connector: string, destination: string, peer: string, n: number): void {
+    this.#add('tombolo_messages_near_delivery_limit_total', [connector, destination, peer], n);
+  }
+
   /** Parked in the dead-letter queue: counted, and added to what is known to be there. */
   deadLettered(connector: string, destination: string, reason: string, n: number): void {
     this.#add('tombolo_messages_dead_lettered_total', [connector, destination, reason], n);
@@ -272,6 +277,7 @@ export class Metrics {
       this.#add('tombolo_reconciliation_difference', labels, 0);
       // Both ends know these numbers; counted at the source alone, a sum over the network counts each message once.
       if (role !== 'source') continue;
+      this.#add('tombolo_messages_near_delivery_limit_total', labels, 0);
       this.#add('tombolo_messages_unsettled', labels, unsettled);
       this.#add('tombolo_stream_credit', labels, credit);
     }

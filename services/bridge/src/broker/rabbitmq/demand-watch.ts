@@ -1,9 +1,10 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { DemandListener, DemandWatch } from '../port.ts';
 import type { RabbitUri, Surroundings } from './config.ts';
-import { type ConsumerFact, ConsumerTable, type DemandChange, type QueueFact } from './consumer-table.ts';
+import { ConsumerTable, type DemandChange, type QueueFact } from './consumer-table.ts';
 import { parseErlangArguments } from './erlang-args.ts';
 import type { EventFeed } from './event-feed.ts';
+import type { ConsumerFact } from './listed-consumers.ts';
 import type { Management } from './management.ts';
 import { PassiveWatch } from './passive-watch.ts';
 import type { Prober } from './probe.ts';

@@ -4,11 +4,12 @@ import type { BufferBinding, ExchangeProperties, Holding } from '../port.ts';
 import { argumentsFromJson } from './binding-arguments.ts';
 import type { BindingFact, ExchangeFact } from './binding-table.ts';
 import type { ManagementConfig } from './config.ts';
-import type { ConsumerFact, QueueFact } from './consumer-table.ts';
+import type { QueueFact } from './consumer-table.ts';
+import type { ConsumerFact } from './listed-consumers.ts';
 import { deliveryLimit, type QueueDescription, type QueueFacts, queueProperties } from './queue-properties.ts';
 
 const queueColumns =
-  'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition,state,node';
+  'name,type,durable,auto_delete,exclusive,arguments,messages_ready,effective_policy_definition,state,node,delivery_limit';
 const consumerColumns =
   'queue.name,consumer_tag,arguments,prefetch_count,ack_required,active,activity_status,channel_details.name';
 const exchangeColumns = 'name,type,durable,auto_delete,internal';

@@ -17,6 +17,8 @@ export interface QueueDescription {
   readonly exclusive?: unknown;
   readonly arguments?: unknown;
   readonly effective_policy_definition?: unknown;
+  /** Of newer brokers: the one in force, where neither argument nor policy has one. */
+  readonly delivery_limit?: unknown;
 }
 
 /** What decides whether a stream may be opened; a bound is the lower of argument and policy, as the broker has it. */
@@ -28,6 +30,7 @@ export function queueProperties(description: QueueDescription): QueueProperties 
   const maxLength = number('max-length');
   const maxLengthBytes = number('max-length-bytes');
   const maxPriority = least(args['x-max-priority'], undefined);
+  const deliveryLimit = number('delivery-limit') ?? least(description.delivery_limit, undefined);
   const overflow = args['x-overflow'] ?? policy['overflow'];
   return {
     ...(type !== undefined && { type }),
@@ -40,6 +43,7 @@ export function queueProperties(description: QueueDescription): QueueProperties 
     ...(typeof overflow === 'string' && { overflow }),
     singleActiveConsumer: args['x-single-active-consumer'] === true,
     ...(maxPriority !== undefined && { maxPriority }),
+    ...(type === 'quorum' && deliveryLimit !== undefined && deliveryLimit >= 0 && { deliveryLimit }),
     ...(typeof args['x-internal-purpose'] === 'string' && { internalPurpose: args['x-internal-purpose'] }),
   };
 }
@@ -60,6 +64,7 @@ export function declareArguments(properties: QueueDeclaration): Record<string, u
     ...(properties.overflow !== undefined && { 'x-overflow': properties.overflow }),
     ...(properties.singleActiveConsumer && { 'x-single-active-consumer': true }),
     ...(properties.maxPriority !== undefined && { 'x-max-priority': properties.maxPriority }),
+    ...(properties.deliveryLimit !== undefined && { 'x-delivery-limit': properties.deliveryLimit }),
     ...(properties.messageTtlMs !== undefined && { 'x-message-ttl': properties.messageTtlMs }),
     ...(properties.expiresMs !== undefined && { 'x-expires': properties.expiresMs }),
   };

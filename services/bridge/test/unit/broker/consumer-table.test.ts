@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
-import { type ConsumerFact, ConsumerTable, type DemandChange } from '../../../src/broker/rabbitmq/consumer-table.ts';
+import { ConsumerTable, type DemandChange } from '../../../src/broker/rabbitmq/consumer-table.ts';
 import { parseErlangArguments } from '../../../src/broker/rabbitmq/erlang-args.ts';
+import type { ConsumerFact } from '../../../src/broker/rabbitmq/listed-consumers.ts';
 
 const classic = { type: 'classic', durable: true };
 const queue = { name: 'q', properties: classic, ready: 3 };
