@@ -366,8 +366,8 @@ export class Bridge implements HostedBridge {
     this.#clusterDrain.serve(undefined);
     this.#cancelDigest();
     // Nothing is written any more: the lock is free for a successor while peers still hear of it.
-    await Promise.all([this.#links.stop('goodbye'), this.#broker.stop()]);
-    await this.#candidacy.leave();
+    const handedOver = this.#broker.stop().then(() => this.#candidacy.leave());
+    await Promise.all([this.#links.stop('goodbye'), handedOver]);
   }
 
   // ---- view --------------------------------------------------------------------------------------------------------------------

@@ -90,9 +90,9 @@ export class SourceVerdicts<Owner> {
 
   /** What was sent and is not settled goes back, and may come to be delivered twice. */
   expire(reason: string): void {
-    const tokens = this.#flight.expire();
-    this.returned(tokens, reason);
-    if (tokens.length > 0) this.#out.add({ do: 'count', what: 'possible-duplicates', n: tokens.length });
+    const { sent } = this.#flight.held();
+    this.returned(this.#flight.expire(), reason);
+    if (sent > 0) this.#out.add({ do: 'count', what: 'possible-duplicates', n: sent });
   }
 
   acknowledgePermitted(now: number): void {

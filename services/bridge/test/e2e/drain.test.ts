@@ -110,15 +110,16 @@ describe.skipIf(noNodes())('draining', () => {
   test('what is held for a peer that is gone is given back when an operator says so, and not while it is linked', async () => {
     const { west, east, network } = await westToEast({ holdWhenLinkLost: '10m' });
     await Promise.all([west.declare('q'), east.declare('q')]);
-    await east.consume('q', { prefetch: 50, acknowledge: false });
-    await west.publish('q', 50);
-    await awaitUntil('they are at east', async () => (await west.ready('q')) === 0, within(20_000));
+    const consumer = await east.consume('q', { prefetch: 1_000 });
+    await west.publish('q', 10);
+    await consumer.wait(10);
     const { admin } = network.bridge('west');
     const refused = await tombolo(['release', '--peer', 'east', '--url', admin]);
     expect([refused.code, refused.errors]).toEqual([1, expect.stringMatching(/east is linked/)]);
     // In flight when the peer dies: taken at west, and no verdict heard.
     process.kill(network.bridge('east').pid, 'SIGSTOP');
-    await west.publish('q', 20, { from: 50 });
+    await west.publish('q', 20, { from: 10 });
+    await awaitUntil('they are on their way', async () => (await west.ready('q')) === 0, within(10_000));
     await network.bridge('east').kill();
     const held = async () => {
       const { output } = await tombolo(['release', '--peer', 'east', '--dry-run', '--url', admin]);
@@ -129,7 +130,8 @@ describe.skipIf(noNodes())('draining', () => {
       async () => !(await network.bridge('west').status()).links[0]!.up,
       within(20_000),
     );
-    const items = await held();
+    const items = [{ destination: 'q', messages: 20, mayBeDoubled: 20 }];
+    expect(await held()).toEqual(items);
     const released = await tombolo(['release', '--peer', 'east', '--url', admin]);
     expect([released.code, JSON.parse(released.output).items]).toEqual([0, items]);
     await awaitUntil('all is back', async () => (await west.ready('q')) === 20, within(5_000));

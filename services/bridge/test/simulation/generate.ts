@@ -23,6 +23,8 @@ export interface Frame {
   /** All consumers are slow and take one at a time. */
   readonly slowConsumers: boolean;
   readonly filters: boolean;
+  /** What is in flight can be settled within the drain timeout. */
+  readonly prompt?: boolean;
 }
 
 export const calm: Frame = {
@@ -80,11 +82,17 @@ export function drawSchedule(seed: number, frame: Frame): Schedule {
     prefetchSize: chance.pick([1, 5, 50, 1_000, 1_000]),
     inFlightBytes: chance.pick([20_000, 100_000, 268_435_456]),
     holdWhenLinkLostMs: 60_000,
-    weather: drawWeather(chance.branch('weather')),
+    weather: frame.prompt ? prompt(drawWeather(chance.branch('weather'))) : drawWeather(chance.branch('weather')),
     producers,
     consumers,
     faults: drawFaults(shape, queues, connectors, frame, chance.branch('faults')),
   };
+}
+
+/** Links carry within the drain timeout what a bridge can have in flight. */
+function prompt(weather: Weather): Weather {
+  const { windowBytes, bytesPerMs } = weather;
+  return { ...weather, windowBytes: Math.max(1_000_000, windowBytes), bytesPerMs: Math.max(1_000, bytesPerMs) };
 }
 
 function drawWeather(chance: Chance): Weather {

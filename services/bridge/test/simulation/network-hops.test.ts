@@ -20,7 +20,7 @@ describe('a network of several hops, in simulation', () => {
   scenario('killed and stopped bridges on the way lose nothing', troubled(['bridge-crash', 'bridge-restart'], 3, far));
   scenario(
     'pairs of bridges that are restarted one after the other, relays too, lose, double and redeliver nothing',
-    troubled(['rolling-restart'], 3, { ...far, replicas: 2, moves: false, messages: [50, 300] }),
+    troubled(['rolling-restart'], 3, { ...far, replicas: 2, moves: false, prompt: true, messages: [50, 300] }),
   );
   scenario('all at once loses nothing and strands nothing', troubled(everyFault, 8, { ...far, messages: [20, 200] }));
 });

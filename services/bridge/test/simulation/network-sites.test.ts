@@ -4,7 +4,15 @@ import { scenario } from './scenario.ts';
 
 /** Messages go from one cluster to another all the while, over pairs of bridges. */
 const steady = {
-  ...{ replicas: 2, ways: 'both', filters: false, moves: false, localConsumers: false, messages: [100, 300] },
+  ...{
+    replicas: 2,
+    ways: 'both',
+    filters: false,
+    moves: false,
+    localConsumers: false,
+    prompt: true,
+    messages: [100, 300],
+  },
 } as const satisfies Partial<Frame>;
 
 describe('a network whose sites fail, in simulation', () => {
