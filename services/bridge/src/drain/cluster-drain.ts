@@ -31,6 +31,7 @@ export class ClusterDrain {
   #receiver: Receiver | undefined;
   #visible = false;
   #closing: Promise<void> = Promise.resolve();
+  #marking: Promise<void> = Promise.resolve();
 
   constructor(options: ClusterDrainOptions) {
     this.#options = options;
@@ -75,12 +76,19 @@ export class ClusterDrain {
 
   /** Drains the cluster, or ends that, for all bridges beside it; resolves when what was under way is settled. Rejects with a Fault when the broker does not let us keep it. */
   async set(on: boolean): Promise<void> {
+    // One after the other: the last word counts, however long the broker takes for the one before.
+    const before = this.#marking.catch(() => {});
+    this.#marking = before.then(() => this.#mark(on));
+    await this.#marking;
+    if (on) await this.#closing;
+  }
+
+  async #mark(on: boolean): Promise<void> {
     const { source, buffers } = this.#options.broker;
     // A quorum queue is seen while a minority of the broker's nodes is away; a classic one goes with its node.
     if (!on) await buffers.delete(drainMarker);
     else if (!(await source.inspect(drainMarker))) await source.declare(drainMarker, { type: 'quorum', durable: true });
     this.#known(on);
-    if (on) await this.#closing;
   }
 
   #known(on: boolean): void {

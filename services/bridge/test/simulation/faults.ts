@@ -72,15 +72,15 @@ export class Faults {
       case 'cluster-drain': {
         const site = this.#site(fault.site);
         let over = false;
-        this.#operate(site, async (bridge) => {
+        const drained = this.#operate(site, async (bridge) => {
           if (over) return;
           await bridge.drain('cluster');
-          site.drained = bridge.view().drains.length > 0;
+          site.drained = !over;
         });
         return () => {
           over = true;
           site.drained = false;
-          this.#operate(site, (bridge) => bridge.undrain('cluster'));
+          void drained.then(() => this.#operate(site, (bridge) => bridge.undrain('cluster')));
         };
       }
       case 'broker-crash': {
@@ -149,12 +149,30 @@ export class Faults {
     if (hindered) this.#excuse(site, true);
   }
 
-  /** Asks the master, once there is one; again when it could not. */
-  #operate(site: Site, act: (bridge: Bridge) => Promise<unknown>): void {
-    const later = (): void => void this.#clock.after(100, () => this.#operate(site, act));
-    const master = site.bridges.find((bridge) => bridge.view().role === 'master');
-    if (master) act(master).catch(later);
-    else later();
+  /** Asks the master, once there is one; again when it could not, or went without an answer. Resolves when it could. */
+  #operate(site: Site, act: (bridge: Bridge) => Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const attempt = (): void => {
+        const master = site.bridges.find((bridge) => bridge.view().role === 'master');
+        let state: 'asked' | 'done' | 'failed' = master ? 'asked' : 'failed';
+        const look = (): void => {
+          if (state === 'failed' || (state === 'asked' && !site.bridges.includes(master!))) attempt();
+          else if (state === 'asked') this.#clock.after(100, look);
+        };
+        this.#clock.after(100, look);
+        if (!master) return;
+        act(master).then(
+          () => {
+            state = 'done';
+            resolve();
+          },
+          () => {
+            state = 'failed';
+          },
+        );
+      };
+      attempt();
+    });
   }
 
   /** As operators do it: the next one once the bridges are all there, and one of them works. */

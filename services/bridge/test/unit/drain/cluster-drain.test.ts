@@ -131,4 +131,14 @@ describe('a drained cluster', () => {
     await set;
     expect(did).not.toContain('withdraws');
   });
+
+  it('ends as the last word has it, however long the broker takes for the one before', async () => {
+    drain.serve(receiver);
+    drain.visible(true);
+    const words = Promise.all([drain.set(true), drain.set(false)]);
+    await turns();
+    quiet();
+    await words;
+    expect([queues.size, drain.on]).toEqual([0, false]);
+  });
 });
