@@ -179,7 +179,10 @@ export class Mastership {
   /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */
   queueFound(queue: string, properties: QueueProperties): void {
     if (isReplyName(queue)) this.replies.found(queue);
-    else this.source.queueCreated(queue, properties);
+    else {
+      this.source.queueCreated(queue, properties);
+      this.sink.queueFound(queue);
+    }
   }
 
   /** Takes nothing more and settles what is under way, until the deadline (monotonic ms). Resolves with what was not settled by then. */

@@ -199,6 +199,17 @@ export interface CreditFrame extends StreamFrame {
   readonly kind: 'credit';
   readonly creditVersion: number;
   readonly granted: number;
+  /**
+   * The sink's broker refuses messages for now, and why: what the sink gives back meanwhile is better off in its queue than sent
+   * again. Absent: it takes them.
+   */
+  readonly blocked?: Blocked;
+}
+
+/** `reason` is a word for metrics (queue_absent, no_permission, sink_refuses), `detail` a sentence for people. */
+export interface Blocked {
+  readonly reason: string;
+  readonly detail: string;
 }
 
 /** One message of a batch. `resent` says that an earlier copy with this number may have arrived. */

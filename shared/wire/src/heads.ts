@@ -13,6 +13,7 @@ import {
 } from './fields.ts';
 import type {
   BindingUpdate,
+  CreditFrame,
   DemandFrame,
   Destination,
   Frame,
@@ -153,6 +154,7 @@ export const headReaders: Readers = {
     ...streamKey(head),
     creditVersion: whole(head, 'creditVersion'),
     granted: whole(head, 'granted'),
+    ...blocked(head),
   }),
   settle: (head) => ({
     kind: 'settle',
@@ -218,6 +220,12 @@ function removed(head: Fields): Pick<StateFrame, 'removed'> {
   const found = optional(head, 'removed', fields);
   if (found === undefined) return {};
   return { removed: { since: whole(found, 'since'), count: whole(found, 'count'), sum: whole(found, 'sum') } };
+}
+
+function blocked(head: Fields): Pick<CreditFrame, 'blocked'> {
+  if (head['blocked'] === undefined) return {};
+  const item = fields(head, 'blocked');
+  return { blocked: { reason: text(item, 'reason', 64), detail: text(item, 'detail', limits.reasonBytes) } };
 }
 
 function snapshotKey(head: Fields) {

@@ -179,6 +179,10 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: is('resume'), ...key, ...resumption, countedSince: whole }),
   fc.record({ kind: is('refuse'), ...key, reason: name, retryAfterMs: fc.integer({ min: 0, max: 1e6 }) }),
   fc.record({ kind: is('credit'), ...key, creditVersion: whole, granted: whole }),
+  fc.record({
+    ...{ kind: is('credit'), ...key, creditVersion: whole, granted: whole },
+    blocked: fc.record({ reason: fc.string({ maxLength: 20 }), detail: fc.string({ maxLength: 100 }) }),
+  }),
   fc.record({ kind: is('settle'), ...key, ...verdicts }),
   fc.record({ kind: is('settle'), ...key, ...verdicts, countedSince: whole, comparison }),
   fc.record({ kind: is('state'), ...key, ...state }),

@@ -194,6 +194,8 @@ export type PublishOutcome =
   | 'returned'
   /** The broker said nack (full queue with reject-publish, internal error): try later. */
   | 'refused'
+  /** The broker does not let this user publish there: an operator's matter, try later. */
+  | 'forbidden'
   /** The connection died before an answer: it may or may not be stored. */
   | 'unknown'
   /** The broker closed a channel, or an isolated connection, because of this very message (found by publishing it alone); detail has the reason. */

@@ -165,8 +165,11 @@ export class DeadLetters {
   #judge(outcome: PublishOutcome): void {
     const { queue } = this;
     if (outcome === 'confirmed') this.#problem = undefined;
+    const until = 'Until then what cannot be delivered stays in its queue.';
     if (outcome === 'refused')
-      this.#problem = `Queue ${queue} takes no more dead letters: it is full, or may not be written to. Replay or drop some (tombolo dead-letters), raise its bound, or grant the permission. Until then what cannot be delivered stays in its queue.`;
+      this.#problem = `Queue ${queue} takes no more dead letters, it is full: replay or drop some (tombolo dead-letters), or raise its bound. ${until}`;
+    if (outcome === 'forbidden')
+      this.#problem = `The bridge may not write to queue ${queue}: grant it (rabbitmqctl set_permissions). ${until}`;
     // The queue was deleted: it is declared again for the next.
     if (outcome === 'returned') this.#publisher = undefined;
   }

@@ -315,12 +315,16 @@ export class InFlight<Owner> {
     return tokens;
   }
 
-  /** What the sink has released, what is queued to be sent again, and what waits to be parked: it is not with the sink. */
+  /** What waits to be parked. */
+  returnUnparked(): DeliveryToken[] {
+    return [...this.#unparked].flatMap((sequence) => this.giveBack(this.entry(sequence)));
+  }
+
+  /** What the sink has released, and what is queued to be sent again: it is not with the sink. */
   returnReleased(): DeliveryToken[] {
-    const tokens = [...this.#released, ...this.#unparked, ...this.#resend].flatMap((sequence) => {
+    const tokens = [...this.#released, ...this.#resend].flatMap((sequence) => {
       const entry = this.entry(sequence);
-      const isHere = entry?.status === 'released' || entry?.status === 'queued' || this.#unparked.has(sequence);
-      return isHere ? this.giveBack(entry) : [];
+      return entry?.status === 'released' || entry?.status === 'queued' ? this.giveBack(entry) : [];
     });
     this.#resend = [];
     return tokens;

@@ -220,7 +220,8 @@ class Rehearsal extends Replay {
 
 const keptBecause: Record<Exclude<PublishOutcome, 'confirmed'>, string> = {
   returned: 'there is no such queue',
-  refused: 'the queue takes no more, or may not be written to',
+  refused: 'the queue takes no more',
+  forbidden: 'the bridge may not write to the queue',
   unknown: 'the connection was lost: it may be in its queue as well',
   poison: 'the broker refuses it',
 };

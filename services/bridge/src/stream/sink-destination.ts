@@ -1,4 +1,5 @@
 import type {
+  Blocked,
   ClosedFrame,
   MessagesFrame,
   OpenFrame,
@@ -6,7 +7,6 @@ import type {
   StreamAddress,
   StreamEpoch,
 } from '@tombolo/wire/frame';
-import type { PublishOutcome } from '../broker/port.ts';
 import {
   allowance,
   type DemandWindow,
@@ -17,6 +17,8 @@ import {
   wantsProbe,
 } from './credit.ts';
 import type { SinkEffect } from './effects.ts';
+import type { LandingOutcome } from './landing.ts';
+import { Refusal } from './refusal.ts';
 import { SinkStream } from './sink-machine.ts';
 
 /** What a destination wants done; stream effects name their source's cluster. */
@@ -65,6 +67,10 @@ export class SinkDestination {
   };
   #turnAt = 0;
   #rest: { until: number; ms: number; total: number } = { until: 0, ms: 0, total: 0 };
+  /** The broker takes nothing for this destination at present. */
+  #refusal: Refusal | undefined;
+  /** Streams may have been told so. */
+  #restrained = false;
   #out: DestinationEffect[] = [];
 
   /**
@@ -92,6 +98,11 @@ export class SinkDestination {
     return this.#window.capacity > 0;
   }
 
+  /** Why the broker takes nothing for it at present, or undefined. */
+  get blocked(): Blocked | undefined {
+    return this.#refusal?.blocked;
+  }
+
   nextWake(): number {
     let at =
       this.#probe.inFlight || !this.#wantsProbe()
@@ -99,6 +110,7 @@ export class SinkDestination {
         : Math.max(this.#probe.at, this.#rest.until);
     for (const stream of this.streams.values()) at = Math.min(at, stream.nextWake());
     if (this.#turning) at = Math.min(at, this.#turnAt);
+    if (this.#refusal && this.#mayPublish()) at = Math.min(at, this.#refusal.dueAt);
     if (!this.#shut && this.bytes > 0) at = Math.min(at, this.#downSince + DOWN_MS);
     return at;
   }
@@ -112,6 +124,7 @@ export class SinkDestination {
     if (capacity > before) this.#rest.until = now; // whoever is new has room
     setCapacity(this.#window, capacity);
     this.#touched(now);
+    this.#refusal?.mended(now);
     this.#setMayPublish(now);
     if (capacity === 0) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
     return this.#finish(now);
@@ -142,6 +155,7 @@ export class SinkDestination {
   brokerUp(up: boolean, now: number): DestinationEffect[] {
     this.#brokerUp = up;
     this.#touched(now);
+    this.#refusal?.mended(now);
     if (up) {
       this.#downSince = Number.POSITIVE_INFINITY;
       this.#shut = this.#shut && !this.#static && !this.able;
@@ -159,6 +173,7 @@ export class SinkDestination {
   probed(ready: number | undefined, now: number): DestinationEffect[] {
     if (!this.#probe.inFlight) return [];
     this.#probe.inFlight = false;
+    if (this.#refusal?.probed(ready)) this.#refusal.mended(now);
     if (ready !== undefined) {
       const before = allowance(this.#window);
       noteProbe(this.#window, ready, this.#window.total - this.#probe.confirmed);
@@ -202,11 +217,19 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
+  /** The queue was made, or something else has changed that may have been in the way. */
+  mended(now: number): DestinationEffect[] {
+    this.#refusal?.mended(now);
+    return this.#finish(now);
+  }
+
   opened(frame: OpenFrame, now: number): DestinationEffect[] {
     const source = frame.address.source;
     const stream = this.known(source);
     stream.setMayPublish(this.#mayPublish());
+    if (this.#refusal) stream.setMost(0);
     this.#stream(source, (opened) => opened.opened(frame, now));
+    this.#stream(source, (opened) => opened.setBlocked(this.blocked, now));
     this.#touched(now);
     return this.#finish(now);
   }
@@ -247,13 +270,20 @@ export class SinkDestination {
     source: string,
     epoch: StreamEpoch,
     ids: readonly number[],
-    outcome: PublishOutcome,
+    outcome: LandingOutcome,
     detail: string | undefined,
     now: number,
   ): DestinationEffect[] {
     const stream = this.streams.get(source);
     if (!stream) return [];
     const before = stream.counts.accepted;
+    if (this.#brokerUp && (outcome === 'returned' || outcome === 'refused' || outcome === 'forbidden')) {
+      this.#refusal ??= new Refusal(this.#cluster, this.destination, outcome, detail, now);
+      this.#refusal.refused(now);
+    }
+    // What is tried next is said below, not by what comes back here.
+    if (this.#refusal) for (const each of this.streams.values()) each.setMost(0);
+    if (outcome === 'confirmed' && this.#refusal?.taken()) this.#refusal = undefined;
     this.#stream(source, (of) => of.outcome(epoch, ids, outcome, detail));
     const confirmed = stream.counts.accepted - before;
     if (confirmed > 0) {
@@ -297,6 +327,8 @@ export class SinkDestination {
   drain(now: number): DestinationEffect[] {
     this.#draining = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
+    // What is refused would hold up the end of it.
+    if (this.#refusal) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.release());
     return this.#finish(now);
   }
 
@@ -317,6 +349,62 @@ export class SinkDestination {
     if (now >= this.#downSince + DOWN_MS) this.#shut = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.wake(now));
     return this.#finish(now);
+  }
+
+  // ---- a broker that refuses -----------------------------------------------------------------------------------------------
+
+  /** Tries when it is time, tells the sources, and gives back what has waited for long. */
+  #refuse(now: number): void {
+    const streams = [...this.streams.values()];
+    const refusal = this.#refusal;
+    if (!refusal) {
+      if (!this.#restrained) return;
+      this.#restrained = false;
+      for (const { address } of streams) {
+        this.#stream(address.source, (of) => [
+          ...of.setBlocked(undefined, now),
+          ...of.setMost(Number.POSITIVE_INFINITY),
+        ]);
+      }
+      return;
+    }
+    this.#restrained = true;
+    if (!this.#mayPublish()) return;
+    for (const { address } of streams) {
+      const waits = refusal.most === 0;
+      this.#stream(address.source, (of) => [...of.setBlocked(refusal.blocked, now), ...(waits ? of.revoke(now) : [])]);
+    }
+    if (refusal.givesBack(now)) {
+      let keep = 1;
+      for (const stream of streams) {
+        const kept = Math.min(keep, stream.held);
+        keep -= kept;
+        this.#stream(stream.address.source, (of) => of.release(kept));
+      }
+    }
+    refusal.wake(now);
+    if (refusal.most === 0 || streams.some(({ underWay }) => underWay > 0)) return;
+    const trying = streams.find(({ held }) => held > 0);
+    if (trying) {
+      for (const stream of streams) if (stream !== trying) stream.setMost(0);
+      this.#stream(trying.address.source, (of) => of.setMost(refusal.most));
+      return;
+    }
+    // Nothing is left to try it with: one message is asked for, or all was taken.
+    if (refusal.most > 1) {
+      this.#refusal = undefined;
+      this.#refuse(now);
+    } else this.#ask(now);
+  }
+
+  /** One message is asked for, of a source that may have one. */
+  #ask(now: number): void {
+    const open = this.#open();
+    const outstanding = open.reduce((sum, stream) => sum + stream.outstanding, 0);
+    const asked = open.find(({ empty }) => !empty) ?? open[0];
+    if (!asked || outstanding > 0 || this.#draining) return;
+    asked.setMost(1);
+    this.#stream(asked.address.source, (of) => of.grant(1, now));
   }
 
   // ---- inside ------------------------------------------------------------------------------------------------------------
@@ -352,6 +440,7 @@ export class SinkDestination {
 
   #wantsProbe(): boolean {
     if (!this.#brokerUp || this.#shut || this.#window.capacity === 0) return false;
+    if (this.#refusal) return this.destination.kind === 'queue';
     if (this.#static && this.#window.room === Number.POSITIVE_INFINITY) return false;
     const open = this.#open();
     if (open.length === 0) return false;
@@ -369,6 +458,7 @@ export class SinkDestination {
     const open = this.#open();
     const allowed = this.#static ? this.#staticAllowance() : allowance(this.#window);
     if (open.length === 0 || allowed === 0 || !this.#brokerUp || this.#draining || this.#shut) return;
+    if (this.#refusal) return;
     if (now < this.#rest.until) return;
     const { first, rest } = this.#ranked(open, now);
     const alone = first.length === 1;
@@ -435,6 +525,7 @@ export class SinkDestination {
 
   #finish(now: number): DestinationEffect[] {
     if (this.#shut) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.release());
+    this.#refuse(now);
     this.#share(now);
     if (!this.#probe.inFlight && now >= Math.max(this.#probe.at, this.#rest.until) && this.#wantsProbe()) {
       this.#probe.inFlight = true;

@@ -19,7 +19,7 @@ import { MOST_TURNS } from './credit.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SinkEffect } from './effects.ts';
 import { InDoubtAnswers } from './in-doubt-answers.ts';
-import type { Decided, Landing } from './landing.ts';
+import type { Decided, Landing, LandingOutcome } from './landing.ts';
 import { leftOver } from './left-over.ts';
 import type { HalfOptions } from './shell.ts';
 import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
@@ -102,6 +102,12 @@ export class SinkHalf {
   spared(destination: Destination): void {
     const sinkhole = this.#sinkholes.get(destinationKey(destination));
     if (sinkhole) this.#run(sinkhole, sinkhole.machine.spared(this.#now()));
+  }
+
+  /** The own broker has this queue: it may be what was missing. */
+  queueFound(queue: string): void {
+    const sinkhole = this.#sinkholes.get(`queue:${queue}`);
+    if (sinkhole) this.#run(sinkhole, sinkhole.machine.mended(this.#now()));
   }
 
   queueDeleted(queue: string): void {
@@ -499,7 +505,7 @@ export class SinkHalf {
               'not confirmed',
             );
           const outcome = landing.outcome(destination, answer, ids.length);
-          this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
+          this.#outcome(sinkhole, source, epoch, ids, outcome, detail);
         },
       };
       const isolated = landing.isolated?.(destination) ?? false;
@@ -525,7 +531,25 @@ export class SinkHalf {
       metrics.possibleDuplicates(stream.connector, shownName(destination), 'unrecorded', publications.length);
     if (publications.length > 0) this.#passOn(sinkhole, source, { epoch, publisher: current.publisher }, publications);
     for (const { sequence, outcome, detail } of decided)
-      this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, [sequence], outcome, detail, this.#now()));
+      this.#outcome(sinkhole, source, epoch, [sequence], outcome, detail);
+  }
+
+  #outcome(
+    sinkhole: Sinkhole,
+    source: string,
+    epoch: StreamEpoch,
+    ids: readonly number[],
+    outcome: LandingOutcome,
+    detail: string | undefined,
+  ): void {
+    const { log } = this.#options;
+    const { machine } = sinkhole;
+    const before = machine.blocked;
+    this.#run(sinkhole, machine.outcome(source, epoch, ids, outcome, detail, this.#now()));
+    const after = machine.blocked;
+    const destination = shownName(machine.destination);
+    if (after && !before) log.warn({ destination, ...after }, 'destination refuses messages for now');
+    else if (before && !after) log.info({ destination }, 'destination takes messages again');
   }
 
   /** Publishes at once, or when the queues exist to which these messages will be answered. */
@@ -541,7 +565,7 @@ export class SinkHalf {
       if (verdict === 'publish' && current && compareEpochs(current, epoch) === 0)
         return publisher.publish(publications);
       const ids = publications.map(({ id }) => id);
-      this.#run(sinkhole, sinkhole.machine.outcome(source, epoch, ids, 'refused', undefined, this.#now()));
+      this.#outcome(sinkhole, source, epoch, ids, 'postponed', undefined);
     });
     if (pass) publisher.publish(publications);
   }
@@ -620,13 +644,14 @@ export class SinkHalf {
       });
       const suffix = refusalKey('', destination);
       const refusal = [...this.#refused].find(([key]) => key.endsWith(suffix))?.[1];
+      const blocked = this.#sinkholes.get(destinationKey(destination))?.machine.blocked;
       return {
         kind: 'queue' as const,
         destination: queue,
         cluster,
         consumers,
         ...(this.#receiving
-          ? { unserved: refusal ? 'refused' : undefined, detail: refusal }
+          ? { unserved: refusal ? 'refused' : blocked?.reason, detail: refusal ?? blocked?.detail }
           : {
               unserved: 'drained',
               detail: `${cluster} is drained: nothing is brought in until \`tombolo resume --cluster\``,
@@ -683,6 +708,7 @@ export class SinkHalf {
     const { kind, name } = machine.destination;
     const unavailable = kind === 'queue' ? this.#table.get(name)?.unavailable : undefined;
     if (unavailable !== undefined) return `the queue is not available: ${unavailable}`;
+    if (machine.blocked) return machine.blocked.detail;
     if (capacity === 0) return 'no consumer';
     if (fill === 0 && ready >= window) return `the consumers are busy: ${ready} messages wait in the queue`;
     return undefined;

@@ -1,4 +1,5 @@
 import type {
+  Blocked,
   MessagesFrame,
   OpenFrame,
   QueueProperties,
@@ -7,10 +8,10 @@ import type {
   StreamEpoch,
   StreamMessage,
 } from '@tombolo/wire/frame';
-import type { PublishOutcome } from '../broker/port.ts';
 import { type SinkEffect, weightOf } from './effects.ts';
 import { IdentityRing } from './identity-ring.ts';
 import { DIGEST_BYTES, IdentityLog } from './in-doubt.ts';
+import type { LandingOutcome } from './landing.ts';
 import { type Comparison, countName, SinkReconciliation } from './reconciliation.ts';
 import type { ReadRecord } from './record-fields.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
@@ -24,8 +25,9 @@ import type { StreamRecord } from './stream-record.ts';
  *      └──────────────────────────────────── released [3] ◀────────────────────────────┘
  *
  * [1] A frame overtook another: at most a window of them is kept, and the gap is asked for again.
- * [2] The connection died before the broker answered: published again when it is back, and counted as possible duplicate.
- * [3] No queue took it, the broker refused it for now, or the demand was withdrawn: the source has it.
+ * [2] The connection died before the broker answered: published again when it is back, and counted as possible duplicate. Or it was
+ *     refused for now: published again when the destination may take it.
+ * [3] The demand was withdrawn, or it was refused for long: the source has it.
  * [4] The broker can never take it: the source parks it.
  */
 
@@ -91,6 +93,9 @@ export class SinkStream {
   #dead: Epoch[] = [];
   #linked = true;
   #mayPublish = false;
+  /** How many messages may be under way to the broker. */
+  #most = Number.POSITIVE_INFINITY;
+  #blocked: Blocked | undefined;
   #granted = 0;
   #creditVersion = 0;
   /** The newest credit that the source is known to obey, and when a newer one is said again. */
@@ -167,6 +172,15 @@ export class SinkStream {
     return [...this.#dead, ...(this.#epoch ? [this.#epoch] : [])].reduce((sum, { accepted }) => sum + accepted.size, 0);
   }
 
+  /** Messages that wait to be published. */
+  get held(): number {
+    return this.#epoch?.held.length ?? 0;
+  }
+  /** Messages that the broker has been given. */
+  get underWay(): number {
+    return this.#epoch?.publishing.size ?? 0;
+  }
+
   /** When `wake` is due next (monotonic ms); Infinity: never. */
   nextWake(): number {
     return this.open && this.#heard < this.#creditVersion ? this.#creditAt : Number.POSITIVE_INFINITY;
@@ -222,6 +236,7 @@ export class SinkStream {
       granted: this.#granted,
       countedSince: this.#reconciliation.since,
     });
+    if (this.#blocked) this.#tellCredit(epoch, now);
     return this.#take();
   }
 
@@ -296,9 +311,7 @@ export class SinkStream {
   linkUp(now: number): SinkEffect[] {
     if (!this.#linked && this.#epoch) {
       this.#linked = true;
-      this.#creditVersion++;
-      this.#creditAt = now + CREDIT_MS;
-      this.#sendCredit(this.#epoch);
+      this.#tellCredit(this.#epoch, now);
     }
     return this.#take();
   }
@@ -310,15 +323,28 @@ export class SinkStream {
     return this.#take();
   }
 
+  /** How many messages may be under way to the broker; fewer are not published, they wait. */
+  setMost(most: number): SinkEffect[] {
+    this.#most = most;
+    this.#pump();
+    return this.#take();
+  }
+
+  /** The source is told why its messages are not taken for now, or that they are. */
+  setBlocked(blocked: Blocked | undefined, now: number): SinkEffect[] {
+    if (this.#blocked === blocked) return [];
+    this.#blocked = blocked;
+    if (this.open) this.#tellCredit(this.#epoch!, now);
+    return this.#take();
+  }
+
   /** Allows `outstanding` messages beyond those that are decided. Credit never falls here. */
   grant(outstanding: number, now: number): SinkEffect[] {
     const epoch = this.#epoch;
     if (epoch && this.#linked && this.done + outstanding > this.#granted) {
       this.#granted = this.done + outstanding;
       epoch.allowed = Math.max(epoch.allowed, this.#granted);
-      this.#creditVersion++;
-      this.#creditAt = now + CREDIT_MS;
-      this.#sendCredit(epoch);
+      this.#tellCredit(epoch, now);
     }
     return this.#take();
   }
@@ -330,24 +356,21 @@ export class SinkStream {
       const used = Math.max(this.#highest(epoch), this.done);
       if (used < this.#granted) {
         this.#granted = used;
-        this.#creditVersion++;
-        this.#creditAt = now + CREDIT_MS;
-        this.#sendCredit(epoch);
+        this.#tellCredit(epoch, now);
       }
     }
     return this.#take();
   }
 
-  /** The demand is withdrawn: what was not published is the source's again. */
-  release(): SinkEffect[] {
+  /** The demand is withdrawn: what was not published is the source's again, but for the first `keep`. */
+  release(keep = 0): SinkEffect[] {
     const epoch = this.#epoch;
     if (epoch) {
       const numbers = new RangeSet();
-      for (const message of epoch.held) {
+      for (const message of epoch.held.splice(keep)) {
         this.#bytes -= weightOf(message);
         this.#releaseOne(epoch, message.sequence, numbers);
       }
-      epoch.held = [];
       this.#forgetLater(epoch);
       if (!numbers.empty) this.#settle(epoch, [], numbers.toRanges(), []);
     }
@@ -358,7 +381,7 @@ export class SinkStream {
   outcome(
     epochId: StreamEpoch,
     ids: readonly number[],
-    outcome: PublishOutcome,
+    outcome: LandingOutcome,
     detail: string | undefined,
   ): SinkEffect[] {
     const epoch =
@@ -384,13 +407,17 @@ export class SinkStream {
           epoch.decided.add(sequence);
           this.counts.accepted++;
           break;
-        case 'returned':
-        case 'refused':
+        case 'postponed':
           this.#releaseOne(epoch, sequence, released);
           break;
+        case 'returned':
+        case 'refused':
+        case 'forbidden':
         case 'unknown':
-          this.counts.possibleDuplicates++;
-          this.#out.push({ do: 'count', what: 'possible-duplicates', n: 1 });
+          if (outcome === 'unknown') {
+            this.counts.possibleDuplicates++;
+            this.#out.push({ do: 'count', what: 'possible-duplicates', n: 1 });
+          }
           if (!alive) break;
           // The source may have given it back meanwhile: then its queue will hand it over again.
           if (epoch.decided.has(sequence) || sequence <= epoch.settledThrough) released.add(sequence);
@@ -582,7 +609,14 @@ export class SinkStream {
   }
 
   #sendCredit(epoch: Epoch): void {
-    this.#send({ kind: 'credit', ...this.#head(epoch), creditVersion: this.#creditVersion, granted: this.#granted });
+    const credit = { creditVersion: this.#creditVersion, granted: this.#granted };
+    this.#send({ kind: 'credit', ...this.#head(epoch), ...credit, ...(this.#blocked && { blocked: this.#blocked }) });
+  }
+
+  #tellCredit(epoch: Epoch, now: number): void {
+    this.#creditVersion++;
+    this.#creditAt = now + CREDIT_MS;
+    this.#sendCredit(epoch);
   }
 
   #settle(
@@ -738,9 +772,8 @@ export class SinkStream {
 
   #pump(): void {
     const epoch = this.#epoch;
-    if (!epoch || !this.#mayPublish || epoch.held.length === 0) return;
-    const messages = epoch.held;
-    epoch.held = [];
+    if (!epoch || !this.#mayPublish || epoch.held.length === 0 || epoch.publishing.size >= this.#most) return;
+    const messages = epoch.held.splice(0, this.#most - epoch.publishing.size);
     let doubtful = 0;
     for (const message of messages) {
       epoch.log.set(message.sequence, message.digest, message.hasId);

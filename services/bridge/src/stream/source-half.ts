@@ -260,13 +260,14 @@ export class SourceHalf {
       .filter(({ destination }) => destination.kind !== 'cluster')
       .map(({ sink, destination, best, last, unserved }) => {
         const passage = best && agreement.outbound(best.neighbour, destination);
+        const blocked = this.#ground.queues.flow(sink, destination)?.machine.blocked;
         return {
           kind: destination.kind,
           destination: destination.name,
           cluster: sink,
           consumers: last.consumers,
-          unserved: unserved?.reason,
-          detail: unserved?.detail,
+          unserved: unserved?.reason ?? blocked?.reason,
+          detail: unserved?.detail ?? blocked?.detail,
           connectors: passage?.open ? [passage.connector.name] : [],
         };
       });

@@ -1,4 +1,5 @@
 import type {
+  Blocked,
   CreditFrame,
   MessagesFrame,
   ResumeFrame,
@@ -59,6 +60,8 @@ export class SourceStream {
   readonly #out = new Outbox<SourceEffect>();
   #phase: Phase = { is: 'idle', retryAt: Number.POSITIVE_INFINITY, reason: undefined };
   #linked = false;
+  /** The sink's broker refuses messages for now. */
+  #blocked: Blocked | undefined;
   #holdUntil = Number.POSITIVE_INFINITY;
   /** When a stream that is finishing, and has had no answer or a refusal, asks again how things stand. */
   #reopenAt = Number.POSITIVE_INFINITY;
@@ -112,6 +115,11 @@ export class SourceStream {
     return this.#linked && this.#opened() && this.#forwarding.due;
   }
 
+  /** Why the sink's broker takes nothing for now, or undefined. */
+  get blocked(): Blocked | undefined {
+    return this.#phase.is === 'flowing' ? this.#blocked : undefined;
+  }
+
   /** Why nothing moves, as a sentence, or undefined. */
   blockedBy(): string | undefined {
     const phase = this.#phase;
@@ -129,6 +137,7 @@ export class SourceStream {
         return (
           this.#consumption.blockedBy() ??
           this.#forwarding.blockedBy() ??
+          this.#blocked?.detail ??
           (this.granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
         );
       default:
@@ -194,6 +203,7 @@ export class SourceStream {
     if (!this.#isOurs(frame) || !this.#linked || frame.attempt !== this.#notes.attempt) return [];
     if (this.#phase.is !== 'opening' && this.#phase.is !== 'finishing') return [];
     if (this.#phase.is === 'opening') this.#phase = { is: 'flowing' };
+    this.#blocked = undefined;
     this.#reopenAt = Number.POSITIVE_INFINITY;
     this.#holdUntil = Number.POSITIVE_INFINITY;
     this.#reconciliation.resumed(frame.countedSince, clip(frame.accepted, 1, this.last));
@@ -224,7 +234,12 @@ export class SourceStream {
   // ---- credit and settlement -------------------------------------------------------------------------------------------
 
   credited(frame: CreditFrame, now: number): SourceEffect[] {
-    if (this.#isOurs(frame) && this.#opened()) this.#credit(frame.creditVersion, frame.granted, now);
+    if (!this.#isOurs(frame) || !this.#opened()) return [];
+    // An older word than the last says nothing of how things stand.
+    if (frame.creditVersion > this.#intake.version) this.#blocked = frame.blocked;
+    if (this.#blocked) this.#verdicts.returned(this.#flight.returnReleased(), 'refused');
+    this.#credit(frame.creditVersion, frame.granted, now);
+    this.#settleDown(now);
     return this.#out.take();
   }
 
@@ -530,7 +545,7 @@ export class SourceStream {
   }
 
   #release(sequence: number, now: number): void {
-    this.#verdicts.release(sequence, this.#phase.is === 'finishing', now);
+    this.#verdicts.release(sequence, this.#phase.is === 'finishing' || this.#blocked !== undefined, now);
   }
 
   /** The hold is over. */
@@ -551,7 +566,7 @@ export class SourceStream {
     this.#intake.cap(this.taken);
     this.#consumption.stop();
     if (!phase.forward) this.#verdicts.returned(this.#flight.returnUnsent(), reason);
-    this.#verdicts.returned(this.#flight.returnReleased(), reason);
+    this.#verdicts.returned([...this.#flight.returnReleased(), ...this.#flight.returnUnparked()], reason);
     this.#offer();
     this.#advance();
     this.#settleDown(now);

@@ -1,6 +1,6 @@
 import { awaitUntil } from '@tombolo/testing/await-until';
-import { describe, expect, test } from 'vitest';
-import { noNodes, tombolo, westToEast, within } from './network.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { exactlyOnce, Network, noNodes, Site, tally, tombolo, westToEast, within } from './network.ts';
 
 const parking = 'tombolo.dead-letters';
 
@@ -69,5 +69,97 @@ describe.skipIf(noNodes())('what could not be delivered', () => {
       async () => (await bridge.metric('tombolo_dead_letters')) === 0,
       within(15_000),
     );
+  });
+});
+
+describe.skipIf(noNodes())('what is refused for now', () => {
+  test('a full queue and a missing permission hold up no healthy queue, and go on by themselves once mended: nothing lost or doubled', async () => {
+    const [west, east] = await Promise.all([Site.open(0), Site.open(1)]);
+    const user = `bridge-${process.pid}`;
+    const permit = (write: string) =>
+      east.api('PUT', `/permissions/${east.vhost}/${user}`, { configure: '^tombolo\\.', write, read: '.*' });
+    await east.api('PUT', `/users/${user}`, { password: 'of-the-bridge', tags: 'monitoring' });
+    onTestFinished(async () => {
+      await east.api('DELETE', `/users/${user}`);
+    });
+    await permit('^(tombolo\\..*|amq\\.default)$');
+    const full = { durable: true, arguments: { 'x-max-length': 10, 'x-overflow': 'reject-publish' } };
+    for (const queue of ['healthy', 'full']) await west.declare(queue);
+    await east.declare('healthy');
+    await east.declare('full', full);
+    for (const site of [west, east]) {
+      const model = await site.connect();
+      const channel = await model.createChannel();
+      await channel.assertExchange('events', 'topic', { durable: true });
+      if (site === east) {
+        await channel.assertQueue('subscriber', { durable: true });
+        await channel.bindQueue('subscriber', 'events', '#');
+      }
+      await model.close();
+    }
+    const network = await Network.open({
+      clusters: {
+        west: { site: west },
+        east: { site: east, broker: { username: user, password: 'of-the-bridge' } },
+      },
+      connectors: [
+        {
+          ...{ name: 'west-east', from: 'west', to: 'east' },
+          dynamicallyIncludedDestinations: [{ queue: '>' }, { exchange: 'events' }],
+          // Its bounds are not looked at: the queue is drawn for until it refuses.
+          staticallyIncludedDestinations: [{ queue: 'full' }],
+        },
+      ],
+    });
+    const [source, sink] = [network.bridge('west'), network.bridge('east')];
+    await west.publish('full', 200);
+    await awaitUntil(
+      'the buffer captures',
+      async () => JSON.stringify(await west.api('GET', `/queues/${west.vhost}`)).includes('tombolo.topic.east.events'),
+      within(30_000),
+    );
+    const publishEvents = async () => {
+      const model = await west.connect();
+      const channel = await model.createConfirmChannel();
+      for (let index = 0; index < 300; index++)
+        channel.publish('events', `n.${index}`, Buffer.from(String(index)), { persistent: true });
+      await channel.waitForConfirms();
+      await model.close();
+    };
+    await publishEvents();
+    const blockedBy = async (bridge: typeof source, destination: string) =>
+      String((await bridge.rows('streams', destination))[0]?.['blockedBy']);
+    for (const bridge of [source, sink]) {
+      await awaitUntil(
+        `${bridge.name} says what is not permitted`,
+        async () => /exchange events on east is not permitted.*set_permissions/.test(await blockedBy(bridge, 'events')),
+        within(20_000),
+      );
+    }
+    await awaitUntil(
+      'the metric has the reason',
+      async () => (await source.metric('tombolo_demand_unserved', { reason: 'no_permission' })) > 0,
+      within(10_000),
+    );
+    await awaitUntil('it is full', async () => (await east.ready('full')) === 10, within(20_000));
+
+    const consumer = await east.consume('healthy', { prefetch: 500 });
+    const begin = performance.now();
+    await west.publish('healthy', 20_000);
+    await consumer.wait(20_000);
+    const seconds = (performance.now() - begin) / 1000;
+    expect(tally(consumer.bodies(), 20_000)).toEqual(exactlyOnce);
+    expect(20_000 / seconds).toBeGreaterThan(1_500);
+    expect(await east.ready('subscriber')).toBe(0);
+
+    await permit('^(tombolo\\..*|amq\\.default|events)$');
+    const reader = await east.consume('full', { prefetch: 5, delayMs: 5 });
+    const subscriber = await east.consume('subscriber');
+    await Promise.all([reader.wait(200, 60_000), subscriber.wait(300, 60_000)]);
+    expect(tally(reader.bodies(), 200)).toEqual(exactlyOnce);
+    expect(tally(subscriber.bodies(), 300)).toEqual(exactlyOnce);
+    expect(subscriber.bodies()).toEqual(Array.from({ length: 300 }, (_, index) => String(index)));
+    await awaitUntil('all is well', async () => (await blockedBy(sink, 'events')) === 'undefined', within(10_000));
+    expect(await source.metric('tombolo_messages_dead_lettered_total')).toBe(0);
   });
 });

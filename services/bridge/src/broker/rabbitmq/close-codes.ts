@@ -188,10 +188,14 @@ export function hasOtherExpiry(error: unknown): boolean {
 }
 
 /** What a publish channel's close says of the message that caused it. */
-export function publishFailure(error: unknown): { readonly outcome: 'poison' | 'refused'; readonly detail: string } {
+export function publishFailure(error: unknown): {
+  readonly outcome: 'poison' | 'refused' | 'forbidden';
+  readonly detail: string;
+} {
   const code = codeOf(error);
   const detail = brokersWords(error);
   // A missing permission or exchange is cured by an operator, not by setting the message aside.
-  if (code === replyCode.accessRefused || code === replyCode.notFound) return { outcome: 'refused', detail };
+  if (code === replyCode.accessRefused) return { outcome: 'forbidden', detail };
+  if (code === replyCode.notFound) return { outcome: 'refused', detail };
   return { outcome: 'poison', detail };
 }

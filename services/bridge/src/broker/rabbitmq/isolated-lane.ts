@@ -141,7 +141,7 @@ export class IsolatedLane {
     this.#suspect(left, 'poison', brokersWords(error));
   }
 
-  #suspect(left: readonly Outgoing[], outcome: 'poison' | 'refused', detail: string): void {
+  #suspect(left: readonly Outgoing[], outcome: 'poison' | 'refused' | 'forbidden', detail: string): void {
     this.#alone = false;
     if (left.length === 1) tell([...left], outcome, detail, this.#surroundings);
     else this.#suspects.unshift(...left);

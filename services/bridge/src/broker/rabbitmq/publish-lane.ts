@@ -9,7 +9,7 @@ import { type Outgoing, PublishChannel } from './publish-channel.ts';
 /**
  * One of the pool's lanes: the destinations that share a publish channel. When the broker closes the channel because of
  * a message, what was unconfirmed is published again one by one, in order, on a quarantine channel, until the one that closes
- * that too is found; the rest goes on, on a fresh channel.
+ * that too is found; the rest goes on, on a fresh channel. Where its exchange was the reason, all for that exchange is refused.
  */
 export class PublishLane {
   readonly #surroundings: Surroundings;
@@ -136,9 +136,18 @@ export class PublishLane {
         }
         const { outcome, detail } = publishFailure(error);
         tell(open, outcome, detail, this.#surroundings);
+        if (outcome !== 'poison') this.#dismiss(open, outcome, detail);
         this.#resume();
       },
     });
+  }
+
+  /** It was not about the message but about its exchange: the same holds for all that wait for that one. */
+  #dismiss(refused: readonly Outgoing[], outcome: 'refused' | 'forbidden', detail: string): void {
+    const exchange = refused[0]?.publication.exchange;
+    const concerned = (this.#suspects ?? []).filter(({ publication }) => publication.exchange === exchange);
+    this.#suspects = this.#suspects?.filter(({ publication }) => publication.exchange !== exchange);
+    tell(concerned, outcome, detail, this.#surroundings);
   }
 
   /** The rest of the suspects goes first, then what came meanwhile. */

@@ -163,3 +163,119 @@ describe('a destination at the sink', () => {
     expect(sink.idle).toBe(true);
   });
 });
+
+describe('a destination whose broker refuses messages for now', () => {
+  const state = { kind: 'state' as const, address, ...epoch, returned: [], empty: false, creditVersion: 99, taken: 5 };
+  const sequences = (effects: readonly DestinationEffect[]) => published(effects).map(({ sequence }) => sequence);
+
+  /** Wakes it when it wants to, until it publishes; returns what, and when. */
+  function untilTried(
+    sink: SinkDestination,
+    from: number,
+  ): { at: number; tried: number[]; effects: DestinationEffect[] } {
+    const effects: DestinationEffect[] = [];
+    for (let at = sink.nextWake(); at < from + 60_000; at = Math.max(at + 1, sink.nextWake())) {
+      const woken = sink.wake(at);
+      effects.push(...woken);
+      if (sequences(woken).length > 0) return { at, tried: sequences(woken), effects };
+      // The queue is looked at meanwhile, and is as it was.
+      if (woken.some(({ do: verb }) => verb === 'probe')) sink.probed(7, at);
+    }
+    return { at: Number.POSITIVE_INFINITY, tried: [], effects };
+  }
+
+  function refusing(why: 'refused' | 'returned' | 'forbidden' = 'refused') {
+    const { sink } = flowing(10);
+    sink.messages(messages([1, 2, 3, 4, 5]), 1);
+    const effects = sink.outcome('west', epoch, [1, 2, 3, 4, 5], why, undefined, 2);
+    return { sink, effects };
+  }
+
+  it('keeps what it has, takes its credit back, and tells the source why', () => {
+    const { sink, effects } = refusing();
+    expect(published(effects)).toEqual([]);
+    expect(frames(effects, 'settle')).toEqual([]);
+    const credits = frames(effects, 'credit') as { granted: number; blocked?: { reason: string } }[];
+    expect(credits.at(-1)).toMatchObject({ granted: 5, blocked: { reason: 'sink_refuses' } });
+    expect(sink.blocked?.detail).toContain('queue q on east');
+    expect(refusing('returned').sink.blocked?.reason).toBe('queue_absent');
+    expect(refusing('forbidden').sink.blocked?.reason).toBe('no_permission');
+  });
+
+  it('tries one message at a time, with waits that grow to half a minute at most and are not in step with others', () => {
+    const { sink } = refusing();
+    const waits: number[] = [];
+    let now = 2;
+    for (let round = 0; round < 14; round++) {
+      const { at, tried } = untilTried(sink, now);
+      expect(tried).toEqual([1]);
+      waits.push(at - now);
+      sink.outcome('west', epoch, [1], 'refused', undefined, at);
+      now = at;
+    }
+    expect(Math.max(...waits)).toBeLessThanOrEqual(30_001);
+    expect(Math.max(...waits)).toBeGreaterThan(3_000);
+    expect(waits[0]).toBeLessThanOrEqual(101);
+    expect(new Set(waits).size).toBeGreaterThan(7);
+  });
+
+  it('goes on in order once one was taken: more each time, then with credit again', () => {
+    const { sink } = refusing();
+    const { at } = untilTried(sink, 2);
+    const next = sink.outcome('west', epoch, [1], 'confirmed', undefined, at + 1);
+    expect(sequences(next)).toEqual([2, 3, 4, 5]);
+    expect(sink.blocked).toBeDefined();
+    const last = sink.outcome('west', epoch, [2, 3, 4, 5], 'confirmed', undefined, at + 2);
+    expect(sink.blocked).toBeUndefined();
+    const looked = [...sink.probed(0, at + 3), ...sink.wake(at + 20), ...sink.probed(0, at + 21)];
+    const credits = frames([...last, ...looked], 'credit') as { granted: number; blocked?: object }[];
+    expect(credits.at(-1)!.granted).toBeGreaterThan(5);
+    expect(credits.at(-1)!.blocked).toBeUndefined();
+  });
+
+  it('tries at once when its queue has room that it had not, when it is made, or when a consumer comes', () => {
+    const mend: ((sink: SinkDestination, at: number) => DestinationEffect[])[] = [
+      (sink, at) => [...sink.wake(at), ...sink.probed(6, at)],
+      (sink, at) => sink.mended(at),
+      (sink, at) => sink.demand(11, at),
+    ];
+    for (const changed of mend) {
+      const { sink } = refusing();
+      let { at } = untilTried(sink, 2);
+      for (let round = 0; round < 8; round++) {
+        sink.outcome('west', epoch, [1], 'refused', undefined, at);
+        at = untilTried(sink, at).at;
+      }
+      sink.outcome('west', epoch, [1], 'refused', undefined, at);
+      for (let look = at + 1; look < at + 5; look++)
+        if (sink.wake(look).some(({ do: verb }) => verb === 'probe')) sink.probed(7, look);
+      sink.wake(at + 2_000);
+      expect(sequences(changed(sink, at + 2_000))).toEqual([1]);
+    }
+  });
+
+  it('gives back all but the first after ten seconds, once, and asks for one when it has none left', () => {
+    const { sink } = refusing();
+    const given: number[][] = [];
+    for (let now = 2; now < 40_000; ) {
+      const { at, effects } = untilTried(sink, now);
+      given.push(...(frames(effects, 'settle') as unknown as { released: number[] }[]).map(({ released }) => released));
+      if (at === Number.POSITIVE_INFINITY) break;
+      sink.outcome('west', epoch, [1], 'refused', undefined, at);
+      now = at;
+    }
+    expect(given).toEqual([[2, 5]]);
+    sink.stated({ ...state, settledThrough: 0, removedThrough: 0, returned: [1, 5] }, 50_000);
+    const credits = () => frames([...sink.mended(60_000), ...sink.mended(60_001)], 'credit') as { granted: number }[];
+    expect(credits().map(({ granted }) => granted)).toEqual([6]);
+    const tried = sink.messages(messages([6]), 60_002);
+    expect(sequences(tried)).toEqual([6]);
+    sink.outcome('west', epoch, [6], 'confirmed', undefined, 60_003);
+    expect(sink.blocked).toBeUndefined();
+  });
+
+  it('holds up nobody when its bridge stops: what is refused goes back', () => {
+    const { sink } = refusing();
+    expect(frames(sink.drain(3), 'settle')).toMatchObject([{ released: [1, 5] }]);
+  });
+});

@@ -339,4 +339,21 @@ describe('a stream at the source', () => {
     source.parked(1, false, 2);
     expect(tags(source.withdraw('no consumer', 3), 'requeue')).toEqual([1]);
   });
+
+  it('says why the sink’s broker takes nothing, and gives back what the sink gives back meanwhile instead of sending it again', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1), taken(2), taken(3)], 0);
+    source.nextBatch(1e6, 0);
+    const credit = { kind: 'credit' as const, address, ...epoch, granted: 3 };
+    const blocked = { reason: 'sink_refuses', detail: 'queue q on east takes no more for now' };
+    source.credited({ ...credit, creditVersion: 2, blocked }, 1);
+    expect([source.blocked, source.blockedBy()]).toEqual([blocked, blocked.detail]);
+    expect(tags(source.settled({ ...settle, released: [2, 3] }, 2), 'requeue')).toEqual([2, 3]);
+    expect(source.unsettled).toBe(1);
+    source.credited({ ...credit, creditVersion: 3 }, 3);
+    expect(source.blocked).toBeUndefined();
+    expect(tags(source.settled({ ...settle, released: [1, 1] }, 4), 'requeue')).toEqual([]);
+    source.wake(1_000);
+    expect(source.nextBatch(1e6, 1_000)?.messages).toMatchObject([{ sequence: 1 }]);
+  });
 });
