@@ -7,7 +7,7 @@ export type Refused = Extract<PublishOutcome, 'returned' | 'refused' | 'forbidde
 
 const backoff = { baseMs: 100, capMs: 30_000 };
 /** How long messages wait at the sink for a destination that refuses them, before they are the source's again. */
-const KEEP_MS = 10_000;
+const KEEP_MS = 30_000;
 /** So many at a time were taken: it takes all again. */
 const PROVEN = 64;
 

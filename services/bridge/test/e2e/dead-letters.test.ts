@@ -83,10 +83,7 @@ describe.skipIf(noNodes())('what is refused for now', () => {
       await east.api('DELETE', `/users/${user}`);
     });
     await permit('^(tombolo\\..*|amq\\.default)$');
-    const full = { durable: true, arguments: { 'x-max-length': 10, 'x-overflow': 'reject-publish' } };
-    for (const queue of ['healthy', 'full']) await west.declare(queue);
-    await east.declare('healthy');
-    await east.declare('full', full);
+    for (const queue of ['healthy', 'full']) await Promise.all([west.declare(queue), east.declare(queue)]);
     for (const site of [west, east]) {
       const model = await site.connect();
       const channel = await model.createChannel();
@@ -106,13 +103,24 @@ describe.skipIf(noNodes())('what is refused for now', () => {
         {
           ...{ name: 'west-east', from: 'west', to: 'east' },
           dynamicallyIncludedDestinations: [{ queue: '>' }, { exchange: 'events' }],
-          // Its bounds are not looked at: the queue is drawn for until it refuses.
           staticallyIncludedDestinations: [{ queue: 'full' }],
+          // A quorum queue puts what is given back at its end.
+          topicBuffer: { queueType: 'classic' },
         },
       ],
     });
     const [source, sink] = [network.bridge('west'), network.bridge('east')];
-    await west.publish('full', 200);
+    await west.publish('full', 5);
+    await awaitUntil('it flows', async () => (await east.ready('full')) === 5, within(20_000));
+    // A bound that the bridge did not see when it began: it learns of it by being refused.
+    const definition = { 'max-length': 10, overflow: 'reject-publish' };
+    await east.api('PUT', `/policies/${east.vhost}/bounded`, { pattern: '^full$', 'apply-to': 'queues', definition });
+    await awaitUntil(
+      'it is bounded',
+      async () => ((await east.api('GET', `/queues/${east.vhost}/full`)) as { policy?: string }).policy === 'bounded',
+      within(20_000),
+    );
+    await west.publish('full', 195, { from: 5 });
     await awaitUntil(
       'the buffer captures',
       async () => JSON.stringify(await west.api('GET', `/queues/${west.vhost}`)).includes('tombolo.topic.east.events'),
@@ -141,7 +149,13 @@ describe.skipIf(noNodes())('what is refused for now', () => {
       async () => (await source.metric('tombolo_demand_unserved', { reason: 'no_permission' })) > 0,
       within(10_000),
     );
-    await awaitUntil('it is full', async () => (await east.ready('full')) === 10, within(20_000));
+    for (const bridge of [source, sink]) {
+      await awaitUntil(
+        `${bridge.name} says what is full`,
+        async () => /queue full on east takes no more for now/.test(await blockedBy(bridge, 'full')),
+        within(20_000),
+      );
+    }
 
     const consumer = await east.consume('healthy', { prefetch: 500 });
     const begin = performance.now();

@@ -254,10 +254,11 @@ describe('a destination whose broker refuses messages for now', () => {
     }
   });
 
-  it('gives back all but the first after ten seconds, once, and asks for one when it has none left', () => {
+  it('gives back all but the first after half a minute, once, and asks for one when it has none left', () => {
     const { sink } = refusing();
     const given: number[][] = [];
-    for (let now = 2; now < 40_000; ) {
+    let now = 2;
+    while (now < 80_000) {
       const { at, effects } = untilTried(sink, now);
       given.push(...(frames(effects, 'settle') as unknown as { released: number[] }[]).map(({ released }) => released));
       if (at === Number.POSITIVE_INFINITY) break;
@@ -265,12 +266,12 @@ describe('a destination whose broker refuses messages for now', () => {
       now = at;
     }
     expect(given).toEqual([[2, 5]]);
-    sink.stated({ ...state, settledThrough: 0, removedThrough: 0, returned: [1, 5] }, 50_000);
-    const credits = () => frames([...sink.mended(60_000), ...sink.mended(60_001)], 'credit') as { granted: number }[];
+    sink.stated({ ...state, settledThrough: 0, removedThrough: 0, returned: [1, 5] }, now + 1);
+    const credits = () => frames([...sink.mended(now + 2), ...sink.mended(now + 3)], 'credit') as { granted: number }[];
     expect(credits().map(({ granted }) => granted)).toEqual([6]);
-    const tried = sink.messages(messages([6]), 60_002);
+    const tried = sink.messages(messages([6]), now + 4);
     expect(sequences(tried)).toEqual([6]);
-    sink.outcome('west', epoch, [6], 'confirmed', undefined, 60_003);
+    sink.outcome('west', epoch, [6], 'confirmed', undefined, now + 5);
     expect(sink.blocked).toBeUndefined();
   });
 
