@@ -13,7 +13,15 @@ function judged(confirmed: readonly number[], deliveries: readonly Delivery[], r
 }
 
 test('each message once: nothing lost, nothing doubled', () => {
-  const expected = { published: 3, lost: 0, duplicated: 0, doubledOnTheWay: 0, redelivered: 0, longestGapMs: 10 };
+  const expected = {
+    published: 3,
+    lost: 0,
+    destroyed: 0,
+    duplicated: 0,
+    doubledOnTheWay: 0,
+    redelivered: 0,
+    longestGapMs: 10,
+  };
   expect(judged([0, 1, 2], seen(0, 1, 2))).toEqual(expected);
 });
 

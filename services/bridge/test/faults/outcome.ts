@@ -13,7 +13,7 @@ export interface Observed {
   /** Numbers were given from 0 up to this one; those not confirmed may arrive or not. */
   readonly attempted: number;
   readonly deliveries: readonly Delivery[];
-  /** Confirmed messages that somebody destroyed on purpose, as the broker counted them, and nobody got. */
+  /** Messages that somebody destroyed on purpose, as the broker counted them, and nobody got. */
   readonly destroyed: number;
   /** Messages that were left at the source although all had ended. */
   readonly left: number;
@@ -23,6 +23,7 @@ export interface Outcome {
   readonly published: number;
   /** Confirmed at the source, never delivered, and not destroyed on purpose. */
   readonly lost: number;
+  readonly destroyed: number;
   /** Deliveries beyond the first of a number, and copies that were still waiting. */
   readonly duplicated: number;
   /**
@@ -56,6 +57,7 @@ export function judge({ confirmed, attempted, deliveries, destroyed, left }: Obs
   return {
     published: confirmed.size,
     lost: Math.max(0, missing - destroyed),
+    destroyed,
     duplicated: deliveries.length - copies.size + left,
     doubledOnTheWay,
     redelivered,

@@ -40,8 +40,9 @@ export function tableOf(measured: readonly Measured[]): string {
     const duplicated =
       brought > 0 ? `${count(outcome.doubledOnTheWay)} + ${count(brought)}¹` : count(outcome.duplicated);
     const most = bound.most === 0 ? '0' : `${count(bound.most)}: ${bound.because}`;
+    const lost = `${count(outcome.lost)}${outcome.destroyed > 0 ? `; ${count(outcome.destroyed)} were in it` : ''}`;
     const times = (all: readonly number[]) => all.map((ms) => `${count(ms)} ms`).join(', ') || '–';
-    const cells = [often > 1 ? `${row}, ${often} times` : row, count(published), count(outcome.lost), duplicated, most];
+    const cells = [often > 1 ? `${row}, ${often} times` : row, count(published), lost, duplicated, most];
     const spans = [times(outagesMs), times([outcome.longestGapMs]), times(takeOversMs)];
     return `| ${[...cells, count(outcome.redelivered), ...spans].join(' | ')} |`;
   });
