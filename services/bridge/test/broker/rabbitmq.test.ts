@@ -103,8 +103,10 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
   let world: RabbitWorld;
   let broker: Broker;
   let states: BrokerState[];
+  let startedAt: number;
 
   beforeAll(async () => {
+    startedAt = performance.now();
     node = await startRabbit();
   });
   afterAll(() => node?.stop());
@@ -152,6 +154,11 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     world.proxy.up();
     await awaitUntil('it stands by', () => states.at(-1)?.is === 'standby');
     await other.close();
+  });
+
+  test('for how long the node has been running is told, never as longer than it is', async () => {
+    await awaitUntil('the node tells', async () => ((await broker.runningFor()) ?? 0) > 0, { withinMs: 15_000 });
+    expect(await broker.runningFor()).toBeLessThan(performance.now() - startedAt);
   });
 
   test('amqplib has the internals that the data path stands on', async () => {
