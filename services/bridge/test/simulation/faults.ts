@@ -17,6 +17,8 @@ export class Faults {
   readonly #sites: ReadonlyMap<string, Site>;
   readonly #links: LinkNetwork;
   readonly #judge: Judge;
+  /** Sites that are drained, or about to be, or about to be so no more. */
+  readonly #operated = new Set<Site>();
 
   constructor(
     schedule: Schedule,
@@ -71,6 +73,9 @@ export class Faults {
         return () => {};
       case 'cluster-drain': {
         const site = this.#site(fault.site);
+        // One operator at a time.
+        if (this.#operated.has(site)) return () => {};
+        this.#operated.add(site);
         let over = false;
         const drained = this.#operate(site, async (bridge) => {
           if (over) return;
@@ -80,7 +85,9 @@ export class Faults {
         return () => {
           over = true;
           site.drained = false;
-          void drained.then(() => this.#operate(site, (bridge) => bridge.undrain('cluster')));
+          void drained
+            .then(() => this.#operate(site, (bridge) => bridge.undrain('cluster')))
+            .then(() => this.#operated.delete(site));
         };
       }
       case 'broker-crash': {
