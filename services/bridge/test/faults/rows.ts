@@ -36,7 +36,7 @@ function windows(times: number): Bound {
   return { most: times * windowMessages, because: `${times} × the window of ${windowMessages.toLocaleString('en')}` };
 }
 
-const pause = (ms: number) => watchFor(ms, () => {}, ms);
+const pause = (ms: number) => watchFor(ms, () => {});
 
 async function crash(stage: Stage, ...names: readonly string[]): Promise<void> {
   await Promise.all(names.map((name) => stage.network.bridge(name).kill()));
