@@ -105,9 +105,9 @@ function graceOf({ election, uris }: ClusterBridge): number {
 }
 
 /**
- * The broker takes the lock from a process that is frozen, or whose machine is gone, after two heartbeats without a word: within two
- * leases, as the lease itself does.
+ * The broker takes the lock from a process that is frozen, or whose machine is gone, after two to three heartbeats without a word: within
+ * two leases, as the lease itself does.
  */
 function heartbeatFor(leaseMs: number): { heartbeatSeconds: number } {
-  return { heartbeatSeconds: Math.max(2, Math.round(leaseMs / 1000)) };
+  return { heartbeatSeconds: Math.max(2, Math.round(leaseMs / 2000)) };
 }

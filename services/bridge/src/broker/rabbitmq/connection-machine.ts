@@ -82,7 +82,7 @@ export interface ConnectionPolicy {
   readonly claimMs: number;
 }
 
-export const connectionPolicy = { backoff: { baseMs: 200, capMs: 10_000 }, claimMs: 500 } as const;
+export const connectionPolicy = { backoff: { baseMs: 200, capMs: 3_000 }, claimMs: 500 } as const;
 
 type Step = readonly [ConnectionState, readonly ConnectionEffect[]];
 

@@ -343,7 +343,9 @@ export class RabbitBroker implements Broker {
     if (state.is === 'claiming') {
       // The broker may not have noticed yet that our own connection died, and the lock with it (nor a node that another went).
       const ownLock = this.#surroundings.clock.now() < this.#masterUntil + ownLockMs;
-      return state.reason === undefined || ownLock ? undefined : { is: 'standby', uri, reason: state.reason };
+      // Whether it is a standby is known once the broker has answered.
+      if (state.reason === undefined || ownLock) return { is: 'connecting', uri };
+      return { is: 'standby', uri, reason: state.reason };
     }
     const { product, clusterName } = this.#pair?.consuming ?? { product: '', clusterName: '' };
     return { is: 'master', uri, product, clusterName };
