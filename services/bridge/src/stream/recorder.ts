@@ -208,7 +208,9 @@ export class Recorder {
   /** Is it there by now? */
   #look(): void {
     const { clock, store } = this.#options;
-    if (this.#closed || this.#state === 'up') return;
+    if (this.#closed) return;
+    // A write that was under way has succeeded meanwhile.
+    if (this.#state === 'up') return this.#writeSoon();
     if (store.connection !== undefined) {
       this.#connection = store.connection;
       // After a failure a write must succeed first: it may be connected and refuse everything.

@@ -24,6 +24,8 @@ interface Book {
   unwritten: RangeSet;
   /** Fields with confirmed messages, and their highest number. */
   readonly pages: Map<string, number>;
+  /** The next page takes the place of this one. */
+  rewritten: string | undefined;
   removedThrough: number;
   /** Its note differs from what was written. */
   stale: boolean;
@@ -79,7 +81,7 @@ export class StreamRecord {
   begin(id: StreamEpoch, accepted: RangeSet, log: IdentityLog): void {
     this.#books.set(epochField(id), {
       ...{ id, accepted, log, publishing: new RangeSet(), unwritten: new RangeSet(), pages: new Map() },
-      ...{ removedThrough: 0, stale: false, noted: false },
+      ...{ rewritten: undefined, removedThrough: 0, stale: false, noted: false },
     });
   }
 
@@ -209,11 +211,14 @@ export class StreamRecord {
       book.unwritten = new RangeSet(book.accepted.toRanges());
       book.stale = true;
       book.noted = false;
+      // Under the same names, so that a store which refuses everything leaves no more to be removed after each attempt.
+      book.rewritten = book.pages.keys().next().value ?? book.rewritten;
       for (const field of book.pages.keys()) this.#remove.add(field);
       book.pages.clear();
     }
     for (const field of this.#ringPages.keys()) this.#remove.add(field);
     this.#ringPages.clear();
+    this.#ringNumber = 0;
     this.#remembered = [];
     this.#rewriteRing = this.#ring.size > 0;
     this.#changed();
@@ -226,7 +231,8 @@ export class StreamRecord {
     if (ranges.length === 0) return undefined;
     const packed = book.log.pack(ranges);
     this.#underWay += packed.length / (DIGEST_BYTES + 1);
-    const field = pageField(book.id, ranges[0]!);
+    const field = book.rewritten ?? pageField(book.id, ranges[0]!);
+    book.rewritten = undefined;
     book.pages.set(field, Math.max(ranges.at(-1)!, book.pages.get(field) ?? 0));
     return [field, encodePage({ ranges, packed, at })];
   }

@@ -8,6 +8,11 @@ export class RecordServer {
   /** One way (ms). */
   latencyMs = 0.5;
   readonly records = new Map<string, Map<string, Uint8Array>>();
+  /** It refuses every write: its memory is full, say. */
+  refusesWrites = false;
+  refusesReads = false;
+  /** How many it refused, and how many fields the largest of them named. */
+  readonly refused = { writes: 0, most: 0 };
   #away = 0;
   #connection = 1;
 
@@ -49,7 +54,10 @@ export class MemoryRecordStore implements RecordStore {
   }
 
   read(keys: readonly RecordKey[]): Promise<readonly ReadonlyMap<string, Uint8Array>[]> {
-    return this.#call(() => keys.map((key) => new Map(this.#server.records.get(nameOf(key)))));
+    return this.#call(() => {
+      if (this.#server.refusesReads) throw refusal();
+      return keys.map((key) => new Map(this.#server.records.get(nameOf(key))));
+    });
   }
 
   destinations(source: string): Promise<readonly Destination[]> {
@@ -62,7 +70,10 @@ export class MemoryRecordStore implements RecordStore {
   }
 
   write(writes: readonly RecordWrite[]): Promise<readonly number[]> {
-    return this.#call(() => writes.map((write) => this.#write(write)));
+    return this.#call(() => {
+      if (this.#server.refusesWrites) this.#refuse(writes);
+      return writes.map((write) => this.#write(write));
+    });
   }
 
   close(): void {}
@@ -78,6 +89,13 @@ export class MemoryRecordStore implements RecordStore {
     return created;
   }
 
+  #refuse(writes: readonly RecordWrite[]): never {
+    const { refused } = this.#server;
+    refused.writes++;
+    refused.most = Math.max(refused.most, ...writes.map(({ set, remove }) => set.length + remove.length));
+    throw refusal();
+  }
+
   #call<Answer>(carryOut: () => Answer): Promise<Answer> {
     const server = this.#server;
     const lost = () => new Fault('TOMBOLO_REDIS_FAILED', 'The store of the record does not answer.');
@@ -85,14 +103,26 @@ export class MemoryRecordStore implements RecordStore {
     if (connection === undefined) return Promise.reject(lost());
     return new Promise((resolve, reject) => {
       this.#time.wake(this.#time.now() + server.latencyMs, () => {
-        const answer = server.connection === connection ? { is: carryOut() } : undefined;
+        let told = (): void => reject(lost());
+        try {
+          if (server.connection === connection) {
+            const answer = carryOut();
+            told = () => resolve(answer);
+          }
+        } catch (thrown) {
+          told = () => reject(thrown);
+        }
         this.#process.wake(this.#process.now() + server.latencyMs, () => {
-          if (answer && server.connection === connection) resolve(answer.is);
+          if (server.connection === connection) told();
           else reject(lost());
         });
       });
     });
   }
+}
+
+function refusal(): Fault {
+  return new Fault('TOMBOLO_REDIS_FAILED', "OOM command not allowed when used memory > 'maxmemory'.");
 }
 
 function nameOf({ source, destination: { kind, name } }: RecordKey): string {

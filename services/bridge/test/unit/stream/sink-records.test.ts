@@ -235,6 +235,51 @@ describe('the record of a sink', () => {
     expect(accepted(await process().open({ last: 4 }))).toEqual([1, 4]);
   });
 
+  it('does not write more and more while its store refuses every write', async () => {
+    const { server, clock, process } = opened();
+    const sink = process();
+    await sink.open();
+    sink.messages(to(1));
+    sink.confirm(1);
+    sink.state(1, 0);
+    await pass(clock, 20);
+    server.refusesWrites = true;
+    for (let n = 2; n <= 60; n++) {
+      sink.messages([{ n }]);
+      sink.confirm(n);
+      sink.state(n, n - 1);
+      await pass(clock, 300);
+    }
+    expect(server.refused.writes).toBeGreaterThan(40);
+    expect(server.refused.most).toBeLessThan(12);
+    server.refusesWrites = false;
+    await pass(clock, 1_000);
+    const [fields] = server.records.values();
+    expect([...fields!.keys()].filter((field) => field.startsWith('i:')).length).toBeLessThan(3);
+    const next = process();
+    expect(accepted(await next.open({ attempt: 2, last: 60, settledThrough: 59 }))).toEqual([60, 60]);
+  });
+
+  it('writes what is known when a read fails while a write is under way', async () => {
+    const { server, clock, process } = opened();
+    const sink = process();
+    await sink.open();
+    sink.messages(to(3));
+    await pass(clock, 20);
+    server.latencyMs = 40;
+    sink.confirm(1, 2);
+    await pass(clock, 5);
+    server.refusesReads = true;
+    server.latencyMs = 0.5;
+    void sink.recorder.read([{ source: 'west', destination: { kind: 'queue', name: 'other' } }]);
+    await pass(clock, 5);
+    sink.confirm(3);
+    await pass(clock, 3_000);
+    server.refusesReads = false;
+    const next = process();
+    expect(accepted(await next.open({ attempt: 2, last: 3, settledThrough: 0 }))).toEqual([1, 3]);
+  });
+
   it('writes everything again when the store has forgotten it while it was connected', async () => {
     const { server, clock, process } = opened();
     const sink = process();
