@@ -327,8 +327,6 @@ export class SinkDestination {
   drain(now: number): DestinationEffect[] {
     this.#draining = true;
     for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.revoke(now));
-    // What is refused would hold up the end of it.
-    if (this.#refusal) for (const source of this.streams.keys()) this.#stream(source, (stream) => stream.release());
     return this.#finish(now);
   }
 
@@ -369,6 +367,8 @@ export class SinkDestination {
       return;
     }
     this.#restrained = true;
+    // What is refused would hold up the end of it.
+    if (this.#draining) for (const { address } of streams) this.#stream(address.source, (of) => of.release());
     if (!this.#mayPublish()) return;
     for (const { address } of streams) {
       const waits = refusal.most === 0;

@@ -279,4 +279,14 @@ describe('a destination whose broker refuses messages for now', () => {
     const { sink } = refusing();
     expect(frames(sink.drain(3), 'settle')).toMatchObject([{ released: [1, 5] }]);
   });
+
+  it('holds up nobody either when it is refused while its bridge stops', () => {
+    const { sink } = flowing(10);
+    sink.messages(messages([1, 2, 3, 4, 5]), 1);
+    sink.drain(2);
+    const effects = sink.outcome('west', epoch, [1, 2, 3, 4, 5], 'refused', undefined, 3);
+    expect(frames(effects, 'settle')).toMatchObject([{ released: [1, 5] }]);
+    sink.stated({ ...state, settledThrough: 5, removedThrough: 5 }, 4);
+    expect(sink.quiet).toBe(true);
+  });
 });
