@@ -52,6 +52,14 @@ export class Removal {
     this.#log.set(sequence, taken.digest, taken.hasId);
   }
 
+  /**
+   * The dead-letter queue has it. From there it may be replayed, as it was: once it is removed, an equal message is another one, as if
+   * it had no id.
+   */
+  parked(sequence: number, { digest }: Taken): void {
+    this.#log.set(sequence, digest, false);
+  }
+
   /** The number ended without an acknowledgement: it is not in doubt. */
   dropped(sequence: number): void {
     this.#log.delete(sequence);

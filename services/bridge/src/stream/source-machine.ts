@@ -273,7 +273,7 @@ export class SourceStream {
     const entry = this.#flight.entry(sequence);
     if (entry?.status !== 'parking') return [];
     if (stored) this.#verdicts.parked(entry, now);
-    else if (this.#phase.is === 'finishing') this.#release(sequence, now);
+    else if (this.#ending()) this.#release(sequence, now);
     else this.#flight.parkLater(entry, now);
     this.#advance();
     this.#settleDown(now);
@@ -544,8 +544,12 @@ export class SourceStream {
     return this.#phase.is === 'flowing' && this.#linked;
   }
 
+  #ending(): boolean {
+    return this.#phase.is === 'finishing' || this.#phase.is === 'ended';
+  }
+
   #release(sequence: number, now: number): void {
-    this.#verdicts.release(sequence, this.#phase.is === 'finishing' || this.#blocked !== undefined, now);
+    this.#verdicts.release(sequence, this.#ending() || this.#blocked !== undefined, now);
   }
 
   /** The hold is over. */

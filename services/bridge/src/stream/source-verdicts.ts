@@ -67,6 +67,7 @@ export class SourceVerdicts<Owner> {
   /** The dead-letter queue has it. */
   parked(entry: Entry, now: number): void {
     this.#reconciliation.parked(entry.sequence);
+    this.#removal.parked(entry.sequence, entry.taken);
     if (this.#flight.finish(entry, now)) this.#withhold([entry], now);
   }
 

@@ -331,6 +331,30 @@ describe('a stream at the source', () => {
     expect(source.unsettled).toBe(0);
   });
 
+  it('gives back what cannot be parked when that is known only after its end', () => {
+    const { source } = stream(10);
+    source.delivered(1, [taken(1)], 0);
+    source.nextBatch(1e6, 0);
+    source.settled({ ...settle, rejected: [{ sequence: 1, reason: 'too large' }] }, 1);
+    expect(tags(source.abandon('no longer master', 2), 'requeue')).toEqual([]);
+    expect(tags(source.parked(1, false, 3), 'requeue')).toEqual([1]);
+  });
+
+  it('does not take a replayed dead letter for a copy of what it has parked, though the broker flags it', () => {
+    const { source, orphans } = stream(10);
+    const named = [1, 2].map((tag) => ({ ...taken(tag), hasId: true }));
+    source.delivered(1, named, 0);
+    source.nextBatch(1e6, 0);
+    source.settled({ ...settle, accepted: [2, 2], rejected: [{ sequence: 1, reason: 'too large' }] }, 1);
+    source.parked(1, true, 2);
+    const effects = [...source.withdraw('no consumer', 3), ...source.consumerEnded(1, { why: 'cancelled' }, 4)];
+    const flush = effects.find((effect) => effect.do === 'flush');
+    source.flushed(flush!.id, true, 5);
+    expect(source.phase).toBe('ended');
+    expect(orphans.take(named[0]!.digest, true, 6)).toBeUndefined();
+    expect(orphans.take(named[1]!.digest, true, 6)).toEqual({ is: 'accepted' });
+  });
+
   it('gives back what could not be parked when its stream ends', () => {
     const { source } = stream(10);
     source.delivered(1, [taken(1)], 0);
