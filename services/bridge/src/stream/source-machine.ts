@@ -332,7 +332,7 @@ export class SourceStream {
         break;
       case 'queue-gone':
         // Deleted, or its node went: then its messages come again when it is back. Which one it was, the watch will tell.
-        this.channelLost(undefined, now);
+        this.#deliveriesLost(undefined, now);
         this.#consumption.hindered(
           'the broker has cancelled the consumer: the queue was deleted or its node went',
           now + CONSUME_RETRY_MS,
@@ -358,13 +358,7 @@ export class SourceStream {
    * messages over again, flagged as redelivered.
    */
   channelLost(channel: object | undefined, now: number): SourceEffect[] {
-    const hit = (token: DeliveryToken | undefined): boolean =>
-      token !== undefined && (channel === undefined || token.channel === channel);
-    const { orphans } = this.#environment;
-    this.#removal.lost(channel, this.last, (sequence) => this.#flight.entry(sequence) !== undefined, orphans, now);
-    this.#flight.lost(hit, now);
-    this.#intake.dropLost();
-    this.#advance();
+    this.#deliveriesLost(channel, now);
     this.#settleDown(now);
     return this.#out.take();
   }
@@ -532,6 +526,16 @@ export class SourceStream {
   #compared({ comparison, countedSince }: SettleFrame): void {
     if (!comparison || !this.#reconciliation.compared(comparison, countedSince)) return;
     this.#out.add({ do: 'compared', count: countName(this.settings.epoch, countedSince), difference: comparison });
+  }
+
+  #deliveriesLost(channel: object | undefined, now: number): void {
+    const hit = (token: DeliveryToken | undefined): boolean =>
+      token !== undefined && (channel === undefined || token.channel === channel);
+    const { orphans } = this.#environment;
+    this.#removal.lost(channel, this.last, (sequence) => this.#flight.entry(sequence) !== undefined, orphans, now);
+    this.#flight.lost(hit, now);
+    this.#intake.dropLost();
+    this.#advance();
   }
 
   #consumerGone(now: number): void {

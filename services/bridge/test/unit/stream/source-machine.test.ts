@@ -177,6 +177,26 @@ describe('a stream at the source', () => {
     expect(source.phase).toBe('ended');
   });
 
+  it('says that it has ended when its consumer goes with the queue while the demand is withdrawn', () => {
+    const { source } = stream(10);
+    source.withdraw('no consumer', 1);
+    const effects = source.consumerEnded(1, { why: 'queue-gone' }, 2);
+    expect(source.phase).toBe('ended');
+    expect(does(effects, 'ended')).toBe(true);
+    expect(effects.flatMap((effect) => (effect.do === 'send' ? effect.frame.kind : []))).toContain('closed');
+  });
+
+  it('answers a lowered credit at once when its consumer goes with the queue', () => {
+    const { source } = stream(10);
+    source.credited({ kind: 'credit', address, ...epoch, creditVersion: 2, granted: 0 }, 1);
+    const effects = source.consumerEnded(1, { why: 'queue-gone' }, 2);
+    expect(
+      effects.flatMap((effect) =>
+        effect.do === 'send' && effect.frame.kind === 'state' ? effect.frame.creditVersion : [],
+      ),
+    ).toContain(2);
+  });
+
   it('adopts a redelivered copy of what is under way, and acknowledges it with the verdict', () => {
     const { source } = stream(10);
     source.delivered(1, [taken(1)], 1);
