@@ -87,10 +87,12 @@ export class SourceFlow {
 
   /** Lets the machine act, and does what it wants done. */
   run(act: (machine: SourceStream, now: number) => readonly SourceEffect[]): void {
-    // What the machine was told counts even when nothing is done about it any more.
     const effects = act(this.machine, this.#now());
-    if (this.#ground.closed) return;
-    for (const effect of effects) this.#effect(effect);
+    const { closed } = this.#ground;
+    // Once closed, deliveries are still acknowledged and given back: their connection may live on under the next mastership.
+    for (const effect of effects)
+      if (!closed || effect.do === 'acknowledge' || effect.do === 'requeue') this.#effect(effect);
+    if (closed) return;
     if (this.queue.fresh) this.#ground.predecessor.forget(this.queue);
     this.#schedule();
   }

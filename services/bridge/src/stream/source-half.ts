@@ -214,8 +214,12 @@ export class SourceHalf {
     this.#draining = true;
     this.#openings.drain();
     const { clock } = this.#options;
+    const earlier = this.#drained;
     const finished = new Promise<void>((resolve) => {
-      this.#drained = resolve;
+      this.#drained = () => {
+        earlier?.();
+        resolve();
+      };
     });
     for (const flow of this.#flows()) flow.run((machine, now) => machine.drain(now));
     if (this.#flows().length === 0) return [];
