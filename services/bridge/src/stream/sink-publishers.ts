@@ -1,0 +1,98 @@
+import type { StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import type { Publication, Publisher } from '../broker/port.ts';
+import { shownName } from '../routing/destination-key.ts';
+import type { Decided, LandingOutcome } from './landing.ts';
+import type { SinkDestination } from './sink-destination.ts';
+import type { SinkSurroundings } from './sink-ground.ts';
+import { compareEpochs } from './sink-machine.ts';
+
+/** What became of messages of this source and epoch. */
+export type HeardOutcome = (
+  source: string,
+  epoch: StreamEpoch,
+  ids: readonly number[],
+  outcome: LandingOutcome,
+  detail: string | undefined,
+) => void;
+
+/** The publishers of one destination at the sink: one for the present epoch of each source's stream. */
+export class SinkPublishers {
+  readonly #surroundings: SinkSurroundings;
+  readonly #machine: SinkDestination;
+  readonly #heard: HeardOutcome;
+  readonly #publishers = new Map<string, { readonly epoch: StreamEpoch; readonly publisher: Publisher }>();
+
+  constructor(surroundings: SinkSurroundings, machine: SinkDestination, heard: HeardOutcome) {
+    this.#surroundings = surroundings;
+    this.#machine = machine;
+    this.#heard = heard;
+  }
+
+  publish(source: string, messages: readonly StreamMessage[]): void {
+    const { admission, broker, metrics, records } = this.#surroundings;
+    const stream = this.#machine.streams.get(source);
+    const epoch = stream?.epoch;
+    if (!epoch) return;
+    const { destination } = this.#machine;
+    const landing = this.#surroundings.landing(destination.kind);
+    const publisher = this.#publisher(source, epoch);
+    const publications: Publication[] = [];
+    const decided: (Decided & { readonly sequence: number })[] = [];
+    for (const arrived of messages) {
+      const { sequence } = arrived;
+      const properties = admission.admitted(arrived.properties);
+      const message = properties === arrived.properties ? arrived : { ...arrived, properties };
+      const reason = broker.sink.unpublishable(message);
+      const landed = reason
+        ? { outcome: 'poison' as const, detail: reason }
+        : landing.publication(destination, message);
+      if ('outcome' in landed) decided.push({ sequence, ...landed });
+      else publications.push(landed);
+    }
+    if (records && !records.up && publications.length > 0)
+      metrics.possibleDuplicates(stream.connector, shownName(destination), 'unrecorded', publications.length);
+    if (publications.length > 0) this.#passOn(source, epoch, publisher, publications);
+    for (const { sequence, outcome, detail } of decided) this.#heard(source, epoch, [sequence], outcome, detail);
+  }
+
+  close(): void {
+    for (const { publisher } of this.#publishers.values()) publisher.close();
+  }
+
+  #publisher(source: string, epoch: StreamEpoch): Publisher {
+    const current = this.#publishers.get(source);
+    if (current && compareEpochs(current.epoch, epoch) === 0) return current.publisher;
+    current?.publisher.close();
+    const { broker, log } = this.#surroundings;
+    const { destination } = this.#machine;
+    const landing = this.#surroundings.landing(destination.kind);
+    const publisher = broker.sink.publisher(
+      destination.name,
+      {
+        outcome: (ids, answer, detail) => {
+          if (answer !== 'confirmed') {
+            const fields = { queue: destination.name, source, answer, detail, count: ids.length };
+            log.debug(fields, 'not confirmed');
+          }
+          this.#heard(source, epoch, ids, landing.outcome(destination, answer, ids.length), detail);
+        },
+      },
+      { isolated: landing.isolated?.(destination) ?? false },
+    );
+    this.#publishers.set(source, { epoch, publisher });
+    return publisher;
+  }
+
+  /** Publishes at once, or when the queues exist to which these messages will be answered. */
+  #passOn(source: string, epoch: StreamEpoch, publisher: Publisher, publications: readonly Publication[]): void {
+    const pass = this.#surroundings.admission.pass(publisher, publications, (verdict) => {
+      const current = this.#machine.streams.get(source)?.epoch;
+      // An epoch that has ended meanwhile has given these messages back.
+      if (verdict === 'publish' && current && compareEpochs(current, epoch) === 0)
+        return publisher.publish(publications);
+      const ids = publications.map(({ id }) => id);
+      this.#heard(source, epoch, ids, 'postponed', undefined);
+    });
+    if (pass) publisher.publish(publications);
+  }
+}

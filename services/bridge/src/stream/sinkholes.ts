@@ -1,0 +1,58 @@
+import type { Destination } from '@tombolo/wire/frame';
+import { destinationKey } from '../routing/destination-key.ts';
+import { MOST_TURNS } from './credit.ts';
+import type { SinkGround } from './sink-ground.ts';
+import { Sinkhole } from './sinkhole.ts';
+
+/** The destinations of a sink that are wanted, or of whose streams something is worth keeping. */
+export class Sinkholes {
+  readonly #ground: SinkGround;
+  readonly #byKey = new Map<string, Sinkhole>();
+
+  constructor(ground: SinkGround) {
+    this.#ground = ground;
+  }
+
+  all(): IterableIterator<Sinkhole> {
+    return this.#byKey.values();
+  }
+
+  get(destination: Destination): Sinkhole | undefined {
+    return this.#byKey.get(destinationKey(destination));
+  }
+
+  /** The destination's, made when there is none; undefined: no connector means this destination. */
+  of(destination: Destination): Sinkhole | undefined {
+    const known = this.get(destination);
+    if (known) return known;
+    const largest = this.largest(destination);
+    if (largest === 0) return undefined;
+    const sinkhole = new Sinkhole(this.#ground, destination, largest);
+    this.#byKey.set(destinationKey(destination), sinkhole);
+    return sinkhole;
+  }
+
+  /** The largest window that a connector gives; 0: none means this destination. Without conduit it is for each consumer. */
+  largest(destination: Destination): number {
+    const { agreement } = this.#ground.surroundings;
+    const consumers = Math.max(1, this.#ground.table.get(destination.name)?.consumers ?? 1);
+    const sizes = agreement.peers.map((peer) => {
+      const passage = agreement.inbound(peer, destination);
+      if (!passage.open) return passage.connector?.prefetchSize ?? 0;
+      return (
+        passage.entry.prefetchSize * (passage.connector.conduitSubscriptions ? 1 : Math.min(MOST_TURNS, consumers))
+      );
+    });
+    return Math.max(0, ...sizes);
+  }
+
+  /** Forgets a destination, unless it is still wanted. */
+  remove(sinkhole: Sinkhole): void {
+    const { kind, name } = sinkhole.destination;
+    if (this.get(sinkhole.destination) !== sinkhole || (kind === 'queue' && this.#ground.table.get(name))) return;
+    this.#byKey.delete(destinationKey(sinkhole.destination));
+    this.#ground.wakes.delete(sinkhole);
+    sinkhole.closePublishers();
+    for (const stream of sinkhole.machine.streams.values()) this.#ground.surroundings.records?.release(stream);
+  }
+}
