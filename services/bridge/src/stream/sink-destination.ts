@@ -293,9 +293,12 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
-  linkLost(source: string): DestinationEffect[] {
-    this.streams.get(source)?.linkLost();
-    return [];
+  /** What the source was asked for is asked of others. */
+  linkLost(source: string, now: number): DestinationEffect[] {
+    const stream = this.streams.get(source);
+    if (!stream) return [];
+    stream.linkLost();
+    return this.#finish(now);
   }
 
   /** There is a way to the source again; if it noticed that there was none, it opens the stream anew. */

@@ -104,7 +104,7 @@ export class SinkHalf {
   /** Whether frames can be sent to this source. */
   reachable(source: string, is: boolean): void {
     for (const sinkhole of this.#sinkholes.all()) {
-      sinkhole.run((machine, now) => (is ? machine.linkUp(source, now) : machine.linkLost(source)));
+      sinkhole.run((machine, now) => (is ? machine.linkUp(source, now) : machine.linkLost(source, now)));
     }
     if (is) return;
     this.#answers.cancel(source);

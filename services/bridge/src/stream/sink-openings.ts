@@ -86,7 +86,7 @@ export class SinkOpenings {
     const known = sinkhole?.machine.streams.get(source)?.epoch;
     if (sinkhole && known && compareEpochs(known, frame) === 0) {
       sinkhole.run((machine, now) => machine.opened(frame, now));
-      sinkhole.run((machine) => machine.linkLost(source));
+      sinkhole.run((machine, now) => machine.linkLost(source, now));
     }
     this.#refuse(frame, reason);
   }

@@ -505,7 +505,7 @@ export class PairSimulation {
       this.#linkUp = false;
       this.#linkLife++;
       this.#onSource((s) => s.linkLost(this.now));
-      this.#sink.linkLost('west');
+      this.#onSink((s) => s.linkLost('west', this.now));
     }
     this.#linkUpSoon(5 + this.#random() * 300);
   }
@@ -519,7 +519,7 @@ export class PairSimulation {
     if (this.#linkUp) {
       this.#linkUp = false;
       this.#linkLife++;
-      this.#sink.linkLost('west');
+      this.#onSink((s) => s.linkLost('west', this.now));
     }
     this.#requeue([...this.#unacked.keys()]);
     this.#at(50, () => {

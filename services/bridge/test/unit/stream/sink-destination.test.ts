@@ -275,6 +275,26 @@ describe('a destination whose broker refuses messages for now', () => {
     expect(sink.blocked).toBeUndefined();
   });
 
+  it('asks another source for a message when the link to the one that it had asked is lost', () => {
+    const sink = new SinkDestination('east', 1, { kind: 'topic', name: 'x' }, 100);
+    const of = (source: string) => ({ ...address, source, destination: sink.destination });
+    sink.brokerUp(true, 0);
+    sink.setStatic(0);
+    for (const source of ['west', 'north']) sink.opened({ ...open, address: of(source) }, 0);
+    sink.messages({ ...messages([1]), address: of('west') }, 1);
+    sink.outcome('west', epoch, [1], 'forbidden', undefined, 2);
+    // After half a minute its only message goes back; then one is asked for.
+    sink.stated({ ...state, address: of('west'), settledThrough: 1, removedThrough: 1, taken: 1 }, 3);
+    for (let at = 4; sink.nextWake() < 40_000 && at < 40_000; at = Math.max(at + 1, sink.nextWake())) sink.wake(at);
+    const credit = () => [...sink.streams].map(([source, { outstanding }]) => [source, outstanding]);
+    expect(credit()).toEqual([
+      ['west', 1],
+      ['north', 0],
+    ]);
+    sink.linkLost('west', 40_001);
+    expect(sink.streams.get('north')?.outstanding).toBe(1);
+  });
+
   it('holds up nobody when its bridge stops: what is refused goes back', () => {
     const { sink } = refusing();
     expect(frames(sink.drain(3), 'settle')).toMatchObject([{ released: [1, 5] }]);
