@@ -1,8 +1,8 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { Destination, OpenFrame, QueueProperties } from '@tombolo/wire/frame';
 import { destinationKey } from '../routing/destination-key.ts';
+import { compareEpochs } from './sink-epoch.ts';
 import type { SinkGround } from './sink-ground.ts';
-import { compareEpochs } from './sink-machine.ts';
 import type { Sinkhole } from './sinkhole.ts';
 import type { Sinkholes } from './sinkholes.ts';
 

@@ -3,8 +3,8 @@ import type { Publication, Publisher } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
 import type { Decided, LandingOutcome } from './landing.ts';
 import type { SinkDestination } from './sink-destination.ts';
+import { compareEpochs } from './sink-epoch.ts';
 import type { SinkSurroundings } from './sink-ground.ts';
-import { compareEpochs } from './sink-machine.ts';
 
 /** What became of messages of this source and epoch. */
 export type HeardOutcome = (
