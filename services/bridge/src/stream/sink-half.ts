@@ -7,9 +7,10 @@ import { InDoubtAnswers } from './in-doubt-answers.ts';
 import { InboundBytes } from './inbound-bytes.ts';
 import { leftOver } from './left-over.ts';
 import { SinkDemand } from './sink-demand.ts';
-import type { DestinationEffect, SinkDestination } from './sink-destination.ts';
+import type { SinkDestination } from './sink-destination.ts';
 import type { SinkGround, SinkSurroundings } from './sink-ground.ts';
 import { SinkOpenings } from './sink-openings.ts';
+import type { DestinationEffect } from './sink-streams.ts';
 import type { Sinkhole } from './sinkhole.ts';
 import { Sinkholes } from './sinkholes.ts';
 

@@ -5,10 +5,11 @@ import { shownName } from '../routing/destination-key.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SinkEffect } from './effects.ts';
 import type { LandingOutcome } from './landing.ts';
-import { type DestinationEffect, SinkDestination } from './sink-destination.ts';
+import { SinkDestination } from './sink-destination.ts';
 import type { SinkGround } from './sink-ground.ts';
 import type { SinkStream } from './sink-machine.ts';
 import { SinkPublishers } from './sink-publishers.ts';
+import type { DestinationEffect } from './sink-streams.ts';
 
 /** One destination at its sink: its machine, its publishers, and the effects that are carried out for it. */
 export class Sinkhole {

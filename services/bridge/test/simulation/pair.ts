@@ -1,7 +1,8 @@
 import type { ControlFrame, Frame, StreamMessage } from '@tombolo/wire/frame';
 import type { SourceEffect, Taken } from '../../src/stream/effects.ts';
 import { Orphans } from '../../src/stream/orphans.ts';
-import { type DestinationEffect, SinkDestination } from '../../src/stream/sink-destination.ts';
+import { SinkDestination } from '../../src/stream/sink-destination.ts';
+import type { DestinationEffect } from '../../src/stream/sink-streams.ts';
 import { SourceStream } from '../../src/stream/source-machine.ts';
 import { seeded } from './chance.ts';
 

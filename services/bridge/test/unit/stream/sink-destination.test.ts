@@ -1,6 +1,7 @@
 import type { OpenFrame, StreamMessage } from '@tombolo/wire/frame';
 import { describe, expect, it } from 'vitest';
-import { type DestinationEffect, SinkDestination } from '../../../src/stream/sink-destination.ts';
+import { SinkDestination } from '../../../src/stream/sink-destination.ts';
+import type { DestinationEffect } from '../../../src/stream/sink-streams.ts';
 
 const destination = { kind: 'queue', name: 'q' } as const;
 const address = { source: 'west', sink: 'east', destination };
