@@ -285,7 +285,11 @@ export class Bridge implements HostedBridge {
     if (!mastership) return;
     const { clock, log } = this.#options;
     log.warn({ reason }, 'no longer master');
-    if (orderly) await mastership.drain(clock.now() + WIND_DOWN_MS);
+    try {
+      if (orderly) await mastership.drain(clock.now() + WIND_DOWN_MS);
+    } catch (thrown) {
+      log.error({ err: thrown }, 'settling what was under way failed');
+    }
     // A stop that came meanwhile sees to it.
     if (this.#mastership !== mastership) return;
     this.#mastership = undefined;

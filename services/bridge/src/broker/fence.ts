@@ -80,7 +80,7 @@ function fencedPublisher(publisher: Publisher, handler: PublisherHandler, mayWri
     publish: (publications) => {
       if (mayWrite()) return publisher.publish(publications);
       const ids = publications.map(({ id }) => id);
-      queueMicrotask(() => handler.outcome(ids, 'refused', notMaster));
+      queueMicrotask(() => handler.outcome(ids, 'postponed', notMaster));
     },
     close: () => publisher.close(),
   };

@@ -196,6 +196,8 @@ export type PublishOutcome =
   | 'refused'
   /** The broker does not let this user publish there: an operator's matter, try later. */
   | 'forbidden'
+  /** The broker was not given it, for a reason on this side: it is its source's again. */
+  | 'postponed'
   /** The connection died before an answer: it may or may not be stored. */
   | 'unknown'
   /** The broker closed a channel, or an isolated connection, because of this very message (found by publishing it alone); detail has the reason. */

@@ -4,7 +4,7 @@ import type { RedisClient, RedisCommand } from '../redis/redis-client.ts';
 import { RECORD_MS, type RecordKey, type RecordStore, type RecordWrite } from '../stream/record-store.ts';
 
 /** How many records are asked for in one go: a large one is 1.2 MB. */
-const PER_READ = 50;
+const PER_READ = 8;
 /** How often the time of a record's last write is noted, at most (ms); it lives so much longer for that. */
 const TOUCH_MS = 60_000;
 

@@ -57,6 +57,8 @@ export class DeadLetters {
   #parked = 0;
   #messages: number | undefined;
   #problem: string | undefined;
+  /** What was said to the latest outcome; nothing when the broker itself refused. */
+  #detail: string | undefined;
   #cancelLook = (): void => {};
   #closed = false;
 
@@ -142,7 +144,8 @@ export class DeadLetters {
       await broker.source.declare(queue, { type: 'classic', durable: true, ...bounds });
     }
     this.#publisher ??= broker.sink.publisher(queue, {
-      outcome: (ids, outcome) => {
+      outcome: (ids, outcome, detail) => {
+        this.#detail = detail;
         for (const id of ids) {
           this.#pending.get(id)?.(outcome);
           this.#pending.delete(id);
@@ -166,7 +169,9 @@ export class DeadLetters {
     const { queue } = this;
     if (outcome === 'confirmed') this.#problem = undefined;
     const until = 'Until then what cannot be delivered stays in its queue.';
-    if (outcome === 'refused')
+    if (outcome === 'refused' && this.#detail !== undefined)
+      this.#problem = `Queue ${queue} cannot take dead letters now: ${this.#detail}. ${until}`;
+    else if (outcome === 'refused')
       this.#problem = `Queue ${queue} takes no more dead letters, it is full: replay or drop some (tombolo dead-letters), or raise its bound. ${until}`;
     if (outcome === 'forbidden')
       this.#problem = `The bridge may not write to queue ${queue}: grant it (rabbitmqctl set_permissions). ${until}`;

@@ -7,9 +7,6 @@ export interface Decided {
   readonly detail: string | undefined;
 }
 
-/** What becomes of a publication at the sink; `postponed`: it was not tried, for a reason of its own, and the source has it. */
-export type LandingOutcome = PublishOutcome | 'postponed';
-
 /** How messages of one kind of destination get into the own broker. */
 export interface Landing {
   /** Where the message is to be published, or what is to become of it without that. */

@@ -222,6 +222,7 @@ const keptBecause: Record<Exclude<PublishOutcome, 'confirmed'>, string> = {
   returned: 'there is no such queue',
   refused: 'the queue takes no more',
   forbidden: 'the bridge may not write to the queue',
+  postponed: 'this bridge is not the master any more',
   unknown: 'the connection was lost: it may be in its queue as well',
   poison: 'the broker refuses it',
 };

@@ -7,6 +7,7 @@ import type {
   StreamAddress,
   StreamEpoch,
 } from '@tombolo/wire/frame';
+import type { PublishOutcome } from '../broker/port.ts';
 import {
   allowance,
   type DemandWindow,
@@ -17,7 +18,6 @@ import {
   wantsProbe,
 } from './credit.ts';
 import { CreditSharing } from './credit-sharing.ts';
-import type { LandingOutcome } from './landing.ts';
 import { QueueProbe } from './queue-probe.ts';
 import { QueueRoom } from './queue-room.ts';
 import { Rest } from './rest.ts';
@@ -236,7 +236,7 @@ export class SinkDestination {
     source: string,
     epoch: StreamEpoch,
     ids: readonly number[],
-    outcome: LandingOutcome,
+    outcome: PublishOutcome,
     detail: string | undefined,
     now: number,
   ): DestinationEffect[] {

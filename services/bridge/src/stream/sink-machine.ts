@@ -8,9 +8,9 @@ import type {
   StreamEpoch,
   StreamMessage,
 } from '@tombolo/wire/frame';
+import type { PublishOutcome } from '../broker/port.ts';
 import type { SinkEffect } from './effects.ts';
 import type { IdentityRing } from './identity-ring.ts';
-import type { LandingOutcome } from './landing.ts';
 import { type Comparison, countName, SinkReconciliation } from './reconciliation.ts';
 import type { ReadRecord } from './record-fields.ts';
 import { clip, RangeSet } from './settlement.ts';
@@ -306,7 +306,7 @@ export class SinkStream {
   outcome(
     epochId: StreamEpoch,
     ids: readonly number[],
-    outcome: LandingOutcome,
+    outcome: PublishOutcome,
     detail: string | undefined,
   ): SinkEffect[] {
     const epoch = this.#current(epochId) ?? this.#past.find(epochId);

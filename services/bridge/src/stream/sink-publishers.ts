@@ -1,7 +1,7 @@
 import type { StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
-import type { Publication, Publisher } from '../broker/port.ts';
+import type { Publication, Publisher, PublishOutcome } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
-import type { Decided, LandingOutcome } from './landing.ts';
+import type { Decided } from './landing.ts';
 import type { SinkDestination } from './sink-destination.ts';
 import { compareEpochs } from './sink-epoch.ts';
 import type { SinkSurroundings } from './sink-ground.ts';
@@ -11,7 +11,7 @@ export type HeardOutcome = (
   source: string,
   epoch: StreamEpoch,
   ids: readonly number[],
-  outcome: LandingOutcome,
+  outcome: PublishOutcome,
   detail: string | undefined,
 ) => void;
 

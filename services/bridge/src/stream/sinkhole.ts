@@ -1,10 +1,10 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { Destination, QueueProperties, StreamEpoch } from '@tombolo/wire/frame';
 import type { StreamView } from '../admin/view.ts';
+import type { PublishOutcome } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SinkEffect } from './effects.ts';
-import type { LandingOutcome } from './landing.ts';
 import { SinkDestination } from './sink-destination.ts';
 import type { SinkGround } from './sink-ground.ts';
 import type { SinkStream } from './sink-machine.ts';
@@ -174,7 +174,7 @@ export class Sinkhole {
     source: string,
     epoch: StreamEpoch,
     ids: readonly number[],
-    outcome: LandingOutcome,
+    outcome: PublishOutcome,
     detail: string | undefined,
   ): void {
     const { log } = this.#ground.surroundings;

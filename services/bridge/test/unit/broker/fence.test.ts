@@ -75,7 +75,7 @@ describe('a bridge that may not write', () => {
     await run();
     expect(outcomes).toEqual([
       [[1], 'confirmed'],
-      [[2, 3], 'refused'],
+      [[2, 3], 'postponed'],
     ]);
     expect(server.queues.get('orders')!.ready).toHaveLength(1);
   });
