@@ -1,5 +1,6 @@
 import type { Blocked, Destination } from '@tombolo/wire/frame';
-import type { LandingOutcome } from './landing.ts';
+import type { PublishOutcome } from '../broker/port.ts';
+
 import { Refusal } from './refusal.ts';
 import type { SinkStream } from './sink-machine.ts';
 import { outstandingOf, type SinkStreams } from './sink-streams.ts';
@@ -48,7 +49,7 @@ export class Restraint {
   }
 
   /** Messages have an answer, which their stream is told afterwards. What is tried next is said by `apply`, not by what comes back then. */
-  heard(outcome: LandingOutcome, detail: string | undefined, brokerUp: boolean, now: number): void {
+  heard(outcome: PublishOutcome, detail: string | undefined, brokerUp: boolean, now: number): void {
     if (brokerUp && (outcome === 'returned' || outcome === 'refused' || outcome === 'forbidden')) {
       this.#refusal ??= new Refusal(this.#cluster, this.#destination, outcome, detail, now);
       this.#refusal.refused(now);
