@@ -9,15 +9,15 @@ import type {
   StreamMessage,
 } from '@tombolo/wire/frame';
 import type { PublishOutcome } from '../broker/port.ts';
-import type { SinkEffect } from './effects.ts';
+import { Outbox, type SinkEffect } from './effects.ts';
 import type { IdentityRing } from './identity-ring.ts';
 import { type Comparison, countName, SinkReconciliation } from './reconciliation.ts';
 import type { ReadRecord } from './record-fields.ts';
 import { clip, RangeSet } from './settlement.ts';
-import { compareEpochs, SEQUENCE_LARGEST, type SinkEpoch } from './sink-epoch.ts';
+import { compareEpochs, type SinkEpoch } from './sink-epoch.ts';
+import { SinkNotes } from './sink-notes.ts';
 import { SinkPast } from './sink-past.ts';
 import type { StreamRecord } from './stream-record.ts';
-import { ToldCredit } from './told-credit.ts';
 
 /*
  *                messages in sequence      the broker is up and a consumer could take it
@@ -33,8 +33,6 @@ import { ToldCredit } from './told-credit.ts';
  * [4] The broker can never take it: the source parks it.
  */
 
-const GAP_MS = 200;
-
 /** The sink's half of a stream: publishes strictly in sequence, settles, remembers. Pure: events in, effects out. */
 export class SinkStream {
   readonly address: StreamAddress;
@@ -46,25 +44,20 @@ export class SinkStream {
   empty = false;
   /** Bridges between the source and here. */
   distance = 0;
-  readonly #incarnation: number;
   readonly #past = new SinkPast();
-  readonly #credit = new ToldCredit();
+  readonly #out = new Outbox<SinkEffect>();
+  readonly #notes: SinkNotes;
   #epoch: SinkEpoch | undefined;
   /** Of the epoch. */
   #reconciliation = new SinkReconciliation(0, []);
-  #linked = true;
   #mayPublish = false;
   /** How many messages may be under way to the broker. */
   #most = Number.POSITIVE_INFINITY;
-  #blocked: Blocked | undefined;
-  #gapAt = 0;
-  #missing: number[] = [];
-  #out: SinkEffect[] = [];
 
   /** @param incarnation the own cluster's incarnation */
   constructor(address: StreamAddress, incarnation: number) {
     this.address = address;
-    this.#incarnation = incarnation;
+    this.#notes = new SinkNotes(address, incarnation, this.#out);
   }
 
   get epoch(): StreamEpoch | undefined {
@@ -72,16 +65,16 @@ export class SinkStream {
   }
   /** A source has opened this stream and is linked: credit has somewhere to go. */
   get open(): boolean {
-    return this.#linked && this.#epoch !== undefined;
+    return this.#notes.linked && this.#epoch !== undefined;
   }
   get granted(): number {
-    return this.#credit.granted;
+    return this.#notes.credit.granted;
   }
   get received(): number {
     return this.#epoch?.through ?? 0;
   }
   get missing(): readonly number[] {
-    return this.#missing;
+    return this.#notes.missing;
   }
   /** Messages with an id that were stored here and removed at the source: a crash of its broker may bring them back. */
   get ring(): IdentityRing {
@@ -108,14 +101,14 @@ export class SinkStream {
   }
   /** Credit that was granted and is not used up: on its way, or waiting here. */
   get outstanding(): number {
-    return Math.max(0, this.#credit.granted - this.done);
+    return Math.max(0, this.#notes.credit.granted - this.done);
   }
   /**
    * The source has answered the latest credit, and everything that it had taken by then is decided, as is everything that is here:
    * a credit that is used up needs no lowering, and the source may have answered it when it had taken little of it.
    */
   get quiet(): boolean {
-    return !this.open || (this.#credit.heard && this.done >= this.#credit.taken && this.unsettled === 0);
+    return !this.open || (this.#notes.credit.heard && this.done >= this.#notes.credit.taken && this.unsettled === 0);
   }
   /** Publishes of an epoch that has ended are still under way. */
   get undecided(): boolean {
@@ -138,16 +131,15 @@ export class SinkStream {
 
   /** When `wake` is due next (monotonic ms); Infinity: never. */
   nextWake(): number {
-    return this.open ? this.#credit.repeatAt : Number.POSITIVE_INFINITY;
+    return this.open ? this.#notes.credit.repeatAt : Number.POSITIVE_INFINITY;
   }
 
   /** Says the credit again when the source has not shown for long that it knows it. */
   wake(now: number): SinkEffect[] {
     if (this.#epoch && now >= this.nextWake()) {
-      this.#credit.repeated(now);
-      this.#sendCredit(this.#epoch);
+      this.#notes.repeatCredit(this.#epoch, now);
     }
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The source opens a new epoch, or takes up the one we know. `granted` credit comes separately. */
@@ -155,7 +147,7 @@ export class SinkStream {
     const known = this.#epoch;
     if (known && compareEpochs(frame, known.id) < 0) return [];
     if (known && compareEpochs(frame, known.id) === 0 && frame.attempt < known.attempt) return [];
-    this.#linked = true;
+    this.#notes.linked = true;
     this.connector = frame.connector;
     this.queue = frame.queue;
     this.empty = false;
@@ -165,22 +157,11 @@ export class SinkStream {
     epoch.attempt = frame.attempt;
     this.#gone(epoch, frame.settledThrough, frame.gone, now);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
-    this.#credit.tell(Math.max(epoch.highest, frame.last), now);
-    epoch.allowed = Math.max(epoch.allowed, this.#credit.granted);
-    this.#send({
-      kind: 'resume',
-      ...this.#head(epoch),
-      attempt: frame.attempt,
-      sinkIncarnation: this.#incarnation,
-      received: epoch.received(frame.gone),
-      accepted: epoch.accepted.toRanges(),
-      rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
-      creditVersion: this.#credit.version,
-      granted: this.#credit.granted,
-      countedSince: this.#reconciliation.since,
-    });
-    if (this.#blocked) this.#tellCredit(epoch, this.#credit.granted, now);
-    return this.#take();
+    this.#notes.credit.tell(Math.max(epoch.highest, frame.last), now);
+    epoch.allowed = Math.max(epoch.allowed, this.#notes.credit.granted);
+    this.#notes.resume(epoch, frame, this.#reconciliation.since);
+    if (this.#notes.blocked) this.#notes.tellCredit(epoch, this.#notes.credit.granted, now);
+    return this.#out.take();
   }
 
   messages(frame: MessagesFrame, now: number): SinkEffect[] {
@@ -191,9 +172,9 @@ export class SinkStream {
     this.distance = frame.hops ?? 0;
     this.#receive(epoch, frame.messages, now);
     // Data frames keep their order on a link: what is missing now was lost on the way, by a relay or with an older link.
-    this.#askForGaps(epoch, Math.max(epoch.highest, Math.min(frame.last, epoch.allowed)), now);
+    this.#notes.askForGaps(epoch, Math.max(epoch.highest, Math.min(frame.last, epoch.allowed)), now);
     this.#pump();
-    return this.#take();
+    return this.#out.take();
   }
 
   stated(frame: StateFrame, now: number): SinkEffect[] {
@@ -205,25 +186,10 @@ export class SinkStream {
     this.#past.remember(epoch, removed, now);
     this.#past.record?.removed(epoch.id, removed);
     epoch.removed(removed, now);
-    // The source lacks a verdict or a credit that was sent: say both again.
-    this.#credit.answered(frame);
-    const unheard = clip(epoch.accepted.toRanges(), frame.settledThrough + 1, SEQUENCE_LARGEST);
-    const comparison = this.#compare(epoch, frame);
-    if (unheard.length > 0 || epoch.rejected.size > 0 || epoch.released.size > 0 || comparison) {
-      const released = new RangeSet();
-      for (const sequence of [...epoch.released].sort((a, b) => a - b)) released.add(sequence);
-      this.#send({
-        kind: 'settle',
-        ...this.#head(epoch),
-        accepted: unheard,
-        released: released.toRanges(),
-        rejected: [...epoch.rejected].map(([sequence, reason]) => ({ sequence, reason })),
-        countedSince: this.#reconciliation.since,
-        ...(comparison && { comparison }),
-      });
-    }
+    this.#notes.credit.answered(frame);
+    this.#notes.settleAgain(epoch, frame, this.#reconciliation.since, this.#compare(epoch, frame));
     this.#pump();
-    return this.#take();
+    return this.#out.take();
   }
 
   closed(frame: StreamEpoch, now: number): SinkEffect[] {
@@ -231,64 +197,63 @@ export class SinkStream {
       this.#past.drop(this.#epoch, now);
       this.#epoch = undefined;
     }
-    this.#credit.lapse();
-    return this.#take();
+    this.#notes.credit.lapse();
+    return this.#out.take();
   }
 
   linkLost(): void {
-    this.#linked = false;
+    this.#notes.linked = false;
   }
 
   /** There is a way to the source again: what it may have missed is said again. */
   linkUp(now: number): SinkEffect[] {
-    if (!this.#linked && this.#epoch) {
-      this.#linked = true;
-      this.#tellCredit(this.#epoch, this.#credit.granted, now);
+    if (!this.#notes.linked && this.#epoch) {
+      this.#notes.linked = true;
+      this.#notes.tellCredit(this.#epoch, this.#notes.credit.granted, now);
     }
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Whether messages may be published now: the broker is up and a consumer could take them. */
   setMayPublish(may: boolean): SinkEffect[] {
     this.#mayPublish = may;
     this.#pump();
-    return this.#take();
+    return this.#out.take();
   }
 
   /** How many messages may be under way to the broker; fewer are not published, they wait. */
   setMost(most: number): SinkEffect[] {
     this.#most = most;
     this.#pump();
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The source is told why its messages are not taken for now, or that they are. */
   setBlocked(blocked: Blocked | undefined, now: number): SinkEffect[] {
-    if (this.#blocked === blocked) return [];
-    this.#blocked = blocked;
-    if (this.open) this.#tellCredit(this.#epoch!, this.#credit.granted, now);
-    return this.#take();
+    if (this.#notes.setBlocked(blocked) && this.open)
+      this.#notes.tellCredit(this.#epoch!, this.#notes.credit.granted, now);
+    return this.#out.take();
   }
 
   /** Allows `outstanding` messages beyond those that are decided. Credit never falls here. */
   grant(outstanding: number, now: number): SinkEffect[] {
     const epoch = this.#epoch;
     const granted = this.done + outstanding;
-    if (epoch && this.#linked && granted > this.#credit.granted) {
+    if (epoch && this.#notes.linked && granted > this.#notes.credit.granted) {
       epoch.allowed = Math.max(epoch.allowed, granted);
-      this.#tellCredit(epoch, granted, now);
+      this.#notes.tellCredit(epoch, granted, now);
     }
-    return this.#take();
+    return this.#out.take();
   }
 
   /** Takes the credit back that was not used: no message more than those that have arrived. */
   revoke(now: number): SinkEffect[] {
     const epoch = this.#epoch;
-    if (epoch && this.#linked) {
+    if (epoch && this.#notes.linked) {
       const used = Math.max(epoch.highest, epoch.done);
-      if (used < this.#credit.granted) this.#tellCredit(epoch, used, now);
+      if (used < this.#notes.credit.granted) this.#notes.tellCredit(epoch, used, now);
     }
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The demand is withdrawn: what was not published is the source's again, but for the first `keep`. */
@@ -297,9 +262,9 @@ export class SinkStream {
     if (epoch) {
       const numbers = new RangeSet();
       for (const { sequence } of epoch.clear(keep)) this.#releaseOne(epoch, sequence, numbers);
-      if (!numbers.empty) this.#settle(epoch, [], numbers.toRanges(), []);
+      this.#notes.settle(epoch, { released: numbers }, this.#reconciliation.since);
     }
-    return this.#take();
+    return this.#out.take();
   }
 
   /** The broker's answers to what was published in `epochId`. */
@@ -335,7 +300,7 @@ export class SinkStream {
         case 'unknown':
           if (outcome === 'unknown') {
             this.counts.possibleDuplicates++;
-            this.#out.push({ do: 'count', what: 'possible-duplicates', n: 1 });
+            this.#out.add({ do: 'count', what: 'possible-duplicates', n: 1 });
           }
           if (!alive) break;
           // The source may have given it back meanwhile: then its queue will hand it over again.
@@ -353,10 +318,10 @@ export class SinkStream {
           throw new Error(`unexpected outcome ${outcome satisfies never}`);
       }
     }
-    if (!accepted.empty) this.#out.push({ do: 'count', what: 'delivered', n: accepted.size });
-    if (alive) this.#settle(epoch, accepted.toRanges(), released.toRanges(), rejected);
+    if (!accepted.empty) this.#out.add({ do: 'count', what: 'delivered', n: accepted.size });
+    if (alive) this.#notes.settle(epoch, { accepted, released, rejected }, this.#reconciliation.since);
     this.#pump();
-    return this.#take();
+    return this.#out.take();
   }
 
   /** A newer incarnation of the source is there: nothing of the older ones is published any more. */
@@ -395,12 +360,6 @@ export class SinkStream {
 
   // ---- inside ------------------------------------------------------------------------------------------------------------
 
-  #take(): SinkEffect[] {
-    const out = this.#out;
-    this.#out = [];
-    return out;
-  }
-
   #begin(frame: OpenFrame, now: number): SinkEpoch {
     const former = this.#epoch;
     if (former && former.id.incarnation < frame.incarnation) this.#bury(former, now);
@@ -410,7 +369,7 @@ export class SinkStream {
     epoch.allowed = frame.last;
     this.#past.dropOlder(frame, now);
     this.#epoch = epoch;
-    this.#credit.lapse();
+    this.#notes.credit.lapse();
     this.#reconciliation = new SinkReconciliation(frame.attempt, epoch.accepted.toRanges());
     return epoch;
   }
@@ -418,40 +377,11 @@ export class SinkStream {
   #bury(epoch: SinkEpoch, now: number): void {
     this.#past.bury(epoch, now);
     this.#epoch = undefined;
-    this.#credit.lapse();
+    this.#notes.credit.lapse();
   }
 
   #current(frame: StreamEpoch): SinkEpoch | undefined {
     return this.#epoch && compareEpochs(frame, this.#epoch.id) === 0 ? this.#epoch : undefined;
-  }
-
-  #head(epoch: SinkEpoch): { address: StreamAddress; incarnation: number; epoch: number } {
-    return { address: this.address, incarnation: epoch.id.incarnation, epoch: epoch.id.epoch };
-  }
-
-  #send(frame: Extract<SinkEffect, { do: 'send' }>['frame']): void {
-    if (this.#linked) this.#out.push({ do: 'send', frame });
-  }
-
-  #sendCredit(epoch: SinkEpoch): void {
-    const credit = { creditVersion: this.#credit.version, granted: this.#credit.granted };
-    this.#send({ kind: 'credit', ...this.#head(epoch), ...credit, ...(this.#blocked && { blocked: this.#blocked }) });
-  }
-
-  #tellCredit(epoch: SinkEpoch, granted: number, now: number): void {
-    this.#credit.tell(granted, now);
-    this.#sendCredit(epoch);
-  }
-
-  #settle(
-    epoch: SinkEpoch,
-    accepted: number[],
-    released: number[],
-    rejected: { sequence: number; reason: string }[],
-  ): void {
-    if (accepted.length === 0 && released.length === 0 && rejected.length === 0) return;
-    const { since } = this.#reconciliation;
-    this.#send({ kind: 'settle', ...this.#head(epoch), accepted, released, rejected, countedSince: since });
   }
 
   /** What of a comparison is worth telling the source: a difference, or that there is none once nothing is under way. */
@@ -460,7 +390,7 @@ export class SinkStream {
     const comparison = this.#reconciliation.compare(removed, settledThrough);
     if (!comparison) return undefined;
     const count = countName(epoch.id, this.#reconciliation.since);
-    this.#out.push({ do: 'compared', count, difference: comparison });
+    this.#out.add({ do: 'compared', count, difference: comparison });
     return this.#reconciliation.differed || empty ? comparison : undefined;
   }
 
@@ -491,8 +421,8 @@ export class SinkStream {
   #settleRecognised(epoch: SinkEpoch, recognised: RangeSet): void {
     if (recognised.empty) return;
     this.counts.suppressed += recognised.size;
-    this.#out.push({ do: 'count', what: 'suppressed', n: recognised.size });
-    this.#settle(epoch, recognised.toRanges(), [], []);
+    this.#out.add({ do: 'count', what: 'suppressed', n: recognised.size });
+    this.#notes.settle(epoch, { accepted: recognised }, this.#reconciliation.since);
   }
 
   /** The source has done with these numbers: they are not to be published. What is being published goes on. */
@@ -501,18 +431,11 @@ export class SinkStream {
     this.#receive(epoch, [], now);
   }
 
-  #askForGaps(epoch: SinkEpoch, upTo: number, now: number): void {
-    this.#missing = epoch.missing(upTo);
-    if (this.#missing.length === 0 || now < this.#gapAt) return;
-    this.#gapAt = now + GAP_MS;
-    this.#send({ kind: 'gap', ...this.#head(epoch), missing: this.#missing });
-  }
-
   #releaseOne(epoch: SinkEpoch, sequence: number, numbers: RangeSet): void {
     epoch.released.add(sequence);
     numbers.add(sequence);
     this.counts.released++;
-    this.#out.push({ do: 'count', what: 'released', n: 1 });
+    this.#out.add({ do: 'count', what: 'released', n: 1 });
   }
 
   #pump(): void {
@@ -529,8 +452,8 @@ export class SinkStream {
     }
     if (doubtful > 0) {
       this.counts.possibleDuplicates += doubtful;
-      this.#out.push({ do: 'count', what: 'possible-duplicates', n: doubtful });
+      this.#out.add({ do: 'count', what: 'possible-duplicates', n: doubtful });
     }
-    this.#out.push({ do: 'publish', messages });
+    this.#out.add({ do: 'publish', messages });
   }
 }
