@@ -19,7 +19,7 @@ const count = 20_000;
 const withIds = { properties: (index: number) => ({ persistent: true, messageId: String(index) }) };
 const connector = { name: 'west-east', from: 'west', to: 'east' };
 
-describe.skipIf(rabbitMissing())('a broker of three nodes', () => {
+describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }, () => {
   let nodes: RabbitNode[];
   let n1: RabbitNode;
   let n2: RabbitNode;

@@ -83,7 +83,12 @@ export class Site {
   static async open(where: number | NodeAddress): Promise<Site> {
     const node = typeof where === 'number' ? inject('nodes')[where]! : where;
     const site = new Site(node, `e2e-${process.pid}-${++Site.#count}`);
-    await site.api('PUT', `/vhosts/${site.vhost}`);
+    // Nodes that have only just become a cluster may take longer for it than one of them waits: then it is asked for again.
+    const made = async () => {
+      await site.api('PUT', `/vhosts/${site.vhost}`);
+      return true;
+    };
+    await awaitUntil('the virtual host is there', made, { withinMs: 90_000, everyMs: 100 });
     onTestFinished(() => site.#close());
     return site;
   }
