@@ -1,6 +1,6 @@
+import { createRequire } from 'node:module';
 import { Fault } from '@tombolo/kernel/fault';
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
-import { PinoPretty } from 'pino-pretty';
 import type { Redactor } from './redactor.ts';
 
 /** A logger whose every line went through the redactor. Messages are constant phrases; facts are fields. */
@@ -42,5 +42,7 @@ export function createLog({ level, redactor, destination }: LogOptions): Log {
 
 function standardOutput(): DestinationStream {
   if (!process.stdout.isTTY) return pino.destination({ dest: 1, sync: true });
+  // Loaded only here: in service nobody looks, and it takes megabytes of every bridge.
+  const { PinoPretty } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
   return PinoPretty({ colorize: true, destination: 1, sync: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
 }
