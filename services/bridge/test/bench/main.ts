@@ -77,7 +77,8 @@ async function bench(): Promise<number> {
     return 2;
   }
   // What was made smaller to try something is no result.
-  const kept = SCALE === '1' && Number(ROUNDS) >= 3 && !process.env['WAYS'] && !process.env['TRIES'];
+  const kept =
+    SCALE === '1' && Number(ROUNDS) >= 3 && !process.env['WAYS'] && !process.env['TRIES'] && !process.env['OTHER'];
   await measure(chosen, Number(ROUNDS), Number(SCALE), (name, result) => {
     const results = add(readResults(reference), name, result);
     const lines = targets.filter(({ row }) => row === name);

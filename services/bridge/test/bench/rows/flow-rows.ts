@@ -47,8 +47,9 @@ export const latencyRow: Row = {
   setup: 'shared',
   async run(ground, options) {
     const flow = { messages: Math.ceil(8_000 * options.scale), bodyBytes: kib, rate: 1_000 };
-    const ways = await Promise.all([
+    const ways = await Promise.all<Way>([
       Tombolo.prepare(ground, 'latency'),
+      ...another(ground, 'latency'),
       Federation.prepare(ground, 'latency-federation'),
       Shovel.prepare(ground, 'latency-shovel'),
       OneBroker.prepare(ground, 'latency-one'),
@@ -112,6 +113,12 @@ export const transitRow: Row = {
 /** What `make bench-quick` measures. */
 export const quickRow: Row = backlogRow('quick', 'shared', { messages: 15_000, bodyBytes: kib }, ['federation']);
 
+/** `OTHER=/path` lets the bridges of another checkout, which is built, take turns with these: before and after a change. */
+function another(ground: Ground, vhost: string): Promise<Way>[] {
+  const checkout = process.env['OTHER'];
+  return checkout ? [Tombolo.prepare(ground, `${vhost}-other`, { checkout })] : [];
+}
+
 type Peer = 'one process' | 'federation' | 'shovel' | 'limit';
 
 function backlogRow(name: string, setup: Setup, flow: Flow, peers: readonly Peer[]): Row {
@@ -124,6 +131,7 @@ function backlogRow(name: string, setup: Setup, flow: Flow, peers: readonly Peer
       const contend = (way: Way, run = backlog, as?: string) =>
         contenders.push({ way, run: (watch: Watch) => run(ground, way, scaled, watch), ...(as && { name: as }) });
       contend(await Tombolo.prepare(ground, name));
+      for (const way of await Promise.all(another(ground, name))) contend(way);
       for (const peer of peers) await join(ground, `${name}-${peer.replace(' ', '-')}`, peer, contend);
       return inTurns(ground, contenders, options);
     },

@@ -19,12 +19,19 @@ export async function inTurns(
   all: readonly Contender[],
   { rounds, log }: RowOptions,
 ): Promise<Record<string, Sample[]>> {
-  const contenders = all.filter(({ way, name = way.name }) => wanted.length === 0 || wanted.includes(name));
+  const contenders = all.filter(
+    ({ way, name = way.name }) =>
+      wanted.length === 0 || wanted.some((each) => name === each || name.startsWith(`${each} of `)),
+  );
   const samples: Record<string, Sample[]> = {};
   const ways = [...new Set(contenders.map(({ way }) => way))];
   try {
     for (const way of ways) await way.start();
-    for (const { way, run } of contenders) await warmUp(way, run);
+    for (const { way, name = way.name, run } of contenders) {
+      await warmUp(way, run).catch((error) => {
+        throw new Error(`${name}: ${error.message}`, { cause: error });
+      });
+    }
     for (let round = 1; round <= rounds; round++) {
       for (const { way, name = way.name, run } of contenders) {
         const sample = await undisturbed(ground, way, run, log);

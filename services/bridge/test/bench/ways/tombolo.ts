@@ -7,7 +7,7 @@ import { freePorts } from '@tombolo/testing/free-port';
 import { type Ground, place, type Site } from '../ground.ts';
 import type { Way } from './way.ts';
 
-const command = resolve('services/cli/bin/tombolo.js');
+const command = 'services/cli/bin/tombolo.js';
 /** Of the bridges' Node.js, such as --cpu-prof --cpu-prof-name=%.cpuprofile, where % becomes the run and the cluster. */
 const nodeFlags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
 /** Where the bridges' logs are kept. */
@@ -25,6 +25,8 @@ export interface TomboloOptions {
   readonly oneProcess?: boolean;
   /** A cluster between the two, at the source's broker, whose bridge relays. */
   readonly middle?: boolean;
+  /** The root of another checkout, built, whose bridges are run. */
+  readonly checkout?: string;
   /** Management and AMQP of both go through lines that count. */
   readonly counted?: boolean;
 }
@@ -65,7 +67,13 @@ export class Tombolo implements Way {
     this.sink = sites.sink;
     this.queues = options.queues ?? ['bench'];
     if (options.exchange !== undefined) this.exchange = options.exchange;
-    this.name = options.oneProcess ? 'Tombolo, one process' : options.middle ? 'Tombolo, by transit' : 'Tombolo';
+    this.name = options.checkout
+      ? `Tombolo of ${options.checkout}`
+      : options.oneProcess
+        ? 'Tombolo, one process'
+        : options.middle
+          ? 'Tombolo, by transit'
+          : 'Tombolo';
   }
 
   static async prepare(ground: Ground, vhost: string, options: TomboloOptions = {}): Promise<Tombolo> {
@@ -183,13 +191,17 @@ export class Tombolo implements Way {
     return links.some((link) => link.peer === peer && link.up);
   }
 
-  async #spawn(file: string, clusters: readonly string[], directory: string): Promise<ChildProcess> {
+  async #spawn(topology: string, clusters: readonly string[], directory: string): Promise<ChildProcess> {
     const log = await open(join(directory, `${clusters[0]}.log`), 'a');
     const name = `${this.source.vhost}-${clusters.join('-')}`;
+    const file = resolve(this.#options.checkout ?? '.', command);
+    // As the command's first line says, which users run.
+    const [, flags = ''] = /^#!.*?\bnode\b(.*)$/m.exec(await readFile(file, 'utf8')) ?? [];
     const run = [
       process.execPath,
+      ...flags.split(' ').filter(Boolean),
       ...nodeFlags.map((flag) => flag.replace('%', name)),
-      ...[command, 'run', '--config', file],
+      ...[file, 'run', '--config', topology],
       ...clusters.flatMap((cluster) => ['--cluster', cluster]),
     ];
     const { others } = this.#ground;
