@@ -24,7 +24,7 @@ export function judge(results: Results, targets: readonly Target[]): Line[] {
     const ratio = peer === undefined ? undefined : value / peer;
     const judged = ratio ?? value;
     const met =
-      Number.isNaN(judged) || target.words !== undefined
+      Number.isNaN(judged) || (target.atLeast === undefined && target.atMost === undefined)
         ? undefined
         : judged >= (target.atLeast ?? Number.NEGATIVE_INFINITY) &&
           judged <= (target.atMost ?? Number.POSITIVE_INFINITY);
@@ -74,6 +74,7 @@ function mostMemory(results: Results): { readonly mib: number; readonly row: str
 
 function bound({ peer, atLeast, atMost, words }: Target): string {
   if (words !== undefined) return words;
+  if (atLeast === undefined && atMost === undefined) return '';
   const sign = atLeast === undefined ? '≤' : '≥';
   return `${sign} ${atLeast ?? atMost}${peer === undefined ? '' : ' ×'}`;
 }
