@@ -29,8 +29,6 @@ export function readResults(file: string): Results | undefined {
 /** Figures are kept to four digits: there is no more in them. */
 export function writeResults(file: string, results: Results): void {
   const short = (_: string, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value);
-  const text = JSON.stringify(results, short, 1)
-    // A sample is a line.
-    .replace(/\{\n\s+("[^{}]*?)\n\s+\}/g, (_, inner: string) => `{ ${inner.replace(/\n\s+/g, ' ')} }`);
+  const text = JSON.stringify(results, short, 2);
   writeFileSync(file, `${text}\n`);
 }
