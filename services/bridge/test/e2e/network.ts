@@ -82,20 +82,21 @@ export class Site {
   /** @param where which of the nodes that all files share, or one of the test's own */
   static async open(where: number | NodeAddress): Promise<Site> {
     const node = typeof where === 'number' ? inject('nodes')[where]! : where;
-    const site = new Site(node, `e2e-${process.pid}-${++Site.#count}`);
-    // Nodes that have only just become a cluster may take longer for it than one of them waits: then it is asked for again.
+    // A node that joins its cluster just then never gets this virtual host, and the others wait for it: another one is asked for.
     const made = async () => {
-      await site.api('PUT', `/vhosts/${site.vhost}`);
-      return true;
+      const site = new Site(node, `e2e-${process.pid}-${++Site.#count}`);
+      await site.api('PUT', `/vhosts/${site.vhost}`, undefined, 15_000);
+      return site;
     };
-    await awaitUntil('the virtual host is there', made, { withinMs: 90_000, everyMs: 100 });
+    const site = await awaitUntil('a virtual host is there', made, { withinMs: 90_000, everyMs: 100 });
     onTestFinished(() => site.#close());
     return site;
   }
 
-  async api(method: string, path: string, body?: unknown): Promise<unknown> {
+  async api(method: string, path: string, body?: unknown, withinMs = 60_000): Promise<unknown> {
     const response = await fetch(`http://127.0.0.1:${this.node.managementPort}/api${path}`, {
       method,
+      signal: AbortSignal.timeout(withinMs),
       headers: { authorization: `Basic ${btoa('guest:guest')}`, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
