@@ -38,6 +38,7 @@ install_packages() {
   done
   [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v promtool >/dev/null || missing+=(prometheus)
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null || fail "missing: ${missing[*]}. This is no Debian, so please install them yourself."
   ((EUID == 0)) || fail "missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}"

@@ -399,6 +399,7 @@ export class Bridge implements HostedBridge {
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       topicBuffers: mastership ? mastership.topicSource.views() : [],
+      waiting: mastership?.backlog.views() ?? [],
       deadLetters: mastership?.deadLetters.view(),
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       differences: this.#differences.views(),

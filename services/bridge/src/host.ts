@@ -56,6 +56,7 @@ interface Hosted {
   readonly bridge: HostedBridge;
   readonly view: () => BridgeView;
   readonly changes: Changes;
+  readonly metrics: Metrics;
   readonly servers: { readonly server: FastifyInstance; readonly address: Address; readonly what: string }[];
 }
 
@@ -98,8 +99,12 @@ export class Host {
   }
 
   #notice(): void {
-    for (const { view, changes } of this.#hosted) changes.notice(view(), true);
     const { clock } = this.#options;
+    for (const { view, changes, metrics } of this.#hosted) {
+      const now = view();
+      changes.notice(now, true);
+      metrics.look(now, clock.now());
+    }
     this.#cancelNotice = clock.wake(clock.now() + noticeEveryMs, () => this.#notice());
   }
 
@@ -116,6 +121,8 @@ export class Host {
       peers: peersOf(topology, cluster),
       destinations: (destination) => chosen.some((matches) => matches(destination)),
       maxDestinations: settings.metrics.maxDestinations,
+      inFlightBytes: settings.inFlightBytes,
+      leaseMs: settings.election.type === 'redis' ? settings.election.leaseMs : undefined,
     });
     metrics.configApplied(config.hash, config.timestampSeconds, false);
     const changes = new Changes(log);
@@ -146,7 +153,7 @@ export class Host {
       const what = `The metrics address of ${cluster}`;
       servers.push({ server: createMetricsServer(options), address: scraped, what });
     }
-    return { cluster, bridge, view, changes, servers };
+    return { cluster, bridge, view, changes, metrics, servers };
   }
 }
 

@@ -9,6 +9,7 @@ import { isReplyName, type ReplyOrigin } from './reply/reply-origin.ts';
 import type { Agreement } from './routing/agreement.ts';
 import { shownName } from './routing/destination-key.ts';
 import { type LinkPort, Router } from './routing/router.ts';
+import { BacklogWatch } from './stream/backlog-watch.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
 import type { Differences } from './stream/differences.ts';
 import { queueLanding } from './stream/landing.ts';
@@ -50,6 +51,7 @@ export class Mastership {
   readonly topicSource: TopicSource;
   readonly deadLetters: DeadLetters;
   readonly parkedMessages: ParkedMessages;
+  readonly backlog: BacklogWatch;
   readonly #exchanges: SeenExchanges;
   readonly #recorder: Recorder | undefined;
 
@@ -95,6 +97,7 @@ export class Mastership {
       metrics,
       log,
       clock,
+      wallClock,
       broker: broker,
       inFlightBytes,
     };
@@ -111,7 +114,6 @@ export class Mastership {
     const replies = new Replies({
       ...half,
       ...options.replies,
-      wallClock,
       origin,
       knows: (name) => topology.clusters[name] !== undefined,
       draw: (to, queue) => source.draw(to, replyTo(queue), replyQueue),
@@ -159,6 +161,11 @@ export class Mastership {
     this.topicSource = topicSource;
     this.deadLetters = deadLetters;
     this.parkedMessages = new ParkedMessages(broker, deadLetters, log);
+    this.backlog = new BacklogWatch({
+      clock,
+      wanted: () => source.wanted(),
+      probe: (queue) => broker.sink.probe(queue),
+    });
     this.#exchanges = exchanges;
     this.#recorder = recorder;
     exchanges.watchedBy({

@@ -31,6 +31,8 @@ export interface BridgeView {
   /** Destinations whose two ends have counted differently, whether or not they have a stream now. */
   readonly differences: readonly DifferenceView[];
   readonly topicBuffers: readonly TopicBufferView[];
+  /** Messages that peers want and that are here, by destination and sink; on the master only. */
+  readonly waiting?: readonly WaitingView[];
   /** On the master only. */
   readonly deadLetters?: DeadLetterView | undefined;
   /** Warnings of the topology file and what else an operator should know, as sentences. */
@@ -107,6 +109,19 @@ export interface TopicBufferView {
   readonly limitBytes: number;
 }
 
+/** Messages of one destination that wait here although another cluster wants them. */
+export interface WaitingView {
+  readonly kind: Destination['kind'];
+  readonly destination: string;
+  /** The cluster whose consumers want them. */
+  readonly sink: string;
+  readonly connector: string;
+  /** Why they do not move, as a word: of `obstacleReasons`, or why the demand is not served; undefined: they move. */
+  readonly reason: string | undefined;
+  /** The oldest has waited at least this long. */
+  readonly ageMs: number;
+}
+
 /** The queue of what could not be delivered. */
 export interface DeadLetterView {
   readonly queue: string;
@@ -125,6 +140,8 @@ export interface StreamView {
   readonly state: string;
   /** Why nothing moves at present, as a sentence; undefined when it flows or there is nothing to move. */
   readonly blockedBy: string | undefined;
+  /** Source: the same as one of `obstacleReasons`. */
+  readonly blockedReason?: string | undefined;
   readonly epoch: string;
   readonly granted: number;
   /** Credit left: granted less what was taken. */
@@ -144,6 +161,8 @@ export interface StreamView {
    * without Redis.
    */
   readonly unrecorded?: number | undefined;
+  /** Sink: messages that are stored here, and of which the source has not said that they are removed there. */
+  readonly inDoubt?: number | undefined;
   /** Sequence numbers that are missing, when something is being asked for again. */
   readonly missing: SequenceRanges;
   /** Up to which number of this epoch both ends have compared what they counted; undefined: they have not yet. */

@@ -63,7 +63,7 @@ export type SinkEffect =
   | Compared
   | {
       readonly do: 'count';
-      readonly what: 'delivered' | 'released' | 'rejected' | 'suppressed' | 'possible-duplicates';
+      readonly what: 'delivered' | 'released' | 'rejected' | 'suppressed' | 'possible-duplicates' | 'reconciled';
       readonly n: number;
     };
 

@@ -94,6 +94,12 @@ export class InFlight<Owner> {
     return this.#unsent.length > 0 || this.#resend.length > 0;
   }
 
+  /** When the oldest message without a verdict was handed over (monotonic ms); undefined: there is none. */
+  oldest(): number | undefined {
+    const open = this.#entries.find((entry) => entry && entry.status !== 'accepted' && entry.status !== 'returned');
+    return open?.taken.at ?? this.#unsent[0]?.taken.at;
+  }
+
   entry(sequence: number): Entry | undefined {
     return this.#entries[sequence - this.#base];
   }

@@ -21,5 +21,7 @@ export interface HalfOptions {
   readonly metrics: Metrics;
   readonly log: ShellLog;
   readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
   readonly differences: Differences;
 }

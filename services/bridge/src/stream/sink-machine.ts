@@ -50,6 +50,8 @@ export class SinkStream {
   #epoch: SinkEpoch | undefined;
   /** Of the epoch. */
   #reconciliation = new SinkReconciliation(0, []);
+  /** Up to which number it was compared, or was not to be. */
+  #reconciled = 0;
   #mayPublish = false;
   /** How many messages may be under way to the broker. */
   #most = Number.POSITIVE_INFINITY;
@@ -371,6 +373,7 @@ export class SinkStream {
     this.#epoch = epoch;
     this.#notes.credit.lapse();
     this.#reconciliation = new SinkReconciliation(frame.attempt, epoch.accepted.toRanges());
+    this.#reconciled = frame.settledThrough;
     return epoch;
   }
 
@@ -389,6 +392,9 @@ export class SinkStream {
     if (!removed || settledThrough > epoch.allowed) return undefined;
     const comparison = this.#reconciliation.compare(removed, settledThrough);
     if (!comparison) return undefined;
+    const more = comparison.through - this.#reconciled;
+    if (more > 0) this.#out.add({ do: 'count', what: 'reconciled', n: more });
+    this.#reconciled += Math.max(0, more);
     const count = countName(epoch.id, this.#reconciliation.since);
     this.#out.add({ do: 'compared', count, difference: comparison });
     return this.#reconciliation.differed || empty ? comparison : undefined;

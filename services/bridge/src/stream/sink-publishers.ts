@@ -1,6 +1,7 @@
 import type { StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
 import type { Publication, Publisher, PublishOutcome } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
+import { delaySeconds } from './delay.ts';
 import type { Decided } from './landing.ts';
 import type { SinkDestination } from './sink-destination.ts';
 import { compareEpochs } from './sink-epoch.ts';
@@ -51,7 +52,11 @@ export class SinkPublishers {
     }
     if (records && !records.up && publications.length > 0)
       metrics.possibleDuplicates(stream.connector, shownName(destination), 'unrecorded', publications.length);
-    if (publications.length > 0) this.#passOn(source, epoch, publisher, publications);
+    if (publications.length > 0) {
+      const delay = delaySeconds(publications[0]!.properties, this.#surroundings.wallClock());
+      if (delay !== undefined) metrics.endToEndDelay(stream.connector, delay, publications.length);
+      this.#passOn(source, epoch, publisher, publications);
+    }
     for (const { sequence, outcome, detail } of decided) this.#heard(source, epoch, [sequence], outcome, detail);
   }
 

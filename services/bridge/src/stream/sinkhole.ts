@@ -97,6 +97,7 @@ export class Sinkhole {
         returned: 0,
         suppressed: stream.counts.suppressed,
         unrecorded: stream.unrecorded,
+        inDoubt: stream.unremoved,
         missing: stream.missing,
         comparedThrough: stream.comparison?.through,
         ...differences.of(endOf(stream)),
@@ -158,6 +159,7 @@ export class Sinkhole {
     const connector = this.machine.streams.get(source)?.connector ?? '';
     const destination = shownName(this.destination);
     if (what === 'delivered') metrics.delivered(connector, destination, source, n);
+    else if (what === 'reconciled') metrics.reconciled(connector, destination, source, n);
     else if (what === 'suppressed') metrics.suppressed(connector, destination, n);
     else if (what === 'possible-duplicates') metrics.possibleDuplicates(connector, destination, 'published_again', n);
   }

@@ -1,6 +1,7 @@
 import type { Outbox, SourceEffect } from './effects.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Intake } from './intake.ts';
+import type { Obstacle } from './obstacle.ts';
 import type { SourceEnvironment, SourceSettings } from './source-settings.ts';
 
 const FIRST_PREFETCH = 4;
@@ -19,6 +20,8 @@ export class SourceConsumption<Owner> {
   /** Not before; 0: nothing hinders. */
   #retryAt = 0;
   #refusal: string | undefined;
+  /** Nothing more may be held in memory. */
+  #full = false;
 
   constructor(
     settings: SourceSettings,
@@ -34,12 +37,15 @@ export class SourceConsumption<Owner> {
     this.#out = out;
   }
 
-  /** Why nothing is taken from the queue, credit apart, as a sentence, or undefined. */
-  blockedBy(): string | undefined {
-    if (!this.#brokerUp) return 'the broker is not reachable';
-    if (this.#refusal) return this.#refusal;
-    if (this.#crowded()) return 'one message has had no verdict for too long: see the dead letters';
-    return this.#environment.barred();
+  /** Why nothing is taken from the queue, credit apart, or undefined. */
+  obstacle(): Obstacle | undefined {
+    if (!this.#brokerUp) return { reason: 'broker_down', detail: 'the broker is not reachable' };
+    if (this.#refusal) return { reason: 'queue_refused', detail: this.#refusal };
+    if (this.#crowded())
+      return { reason: 'no_verdict', detail: 'one message has had no verdict for too long: see the dead letters' };
+    const barred = this.#environment.barred();
+    if (barred || !this.#full) return barred;
+    return { reason: 'in_flight_bytes', detail: 'as many bytes are in flight as inFlightBytes or prefetchBytes allow' };
   }
 
   /** When `start` should be tried again (monotonic ms); Infinity: not for that reason. */
@@ -62,6 +68,7 @@ export class SourceConsumption<Owner> {
   start(flowing: boolean, now: number): void {
     if (!this.#mayStart(flowing) || now < this.#retryAt) return;
     this.#retryAt = 0;
+    this.#full = false;
     const { taken } = this.#flight;
     const credit = this.#intake.granted - taken;
     if (credit < 1 || this.#crowded() || this.#environment.barred()) return;
@@ -69,6 +76,7 @@ export class SourceConsumption<Owner> {
     if (limit < 1) {
       if (this.#flight.bytes > 0 || this.#environment.bytesFree() <= 0) {
         this.#retryAt = now + BYTES_RETRY_MS;
+        this.#full = true;
         return;
       }
       limit = 1; // a single message larger than the bound still has to travel

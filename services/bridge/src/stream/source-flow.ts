@@ -2,9 +2,11 @@ import type { Destination } from '@tombolo/wire/frame';
 import type { StreamView } from '../admin/view.ts';
 import type { Passage } from '../routing/agreement.ts';
 import { shownName } from '../routing/destination-key.ts';
+import type { Wanted } from './backlog-watch.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SourceEffect } from './effects.ts';
 import type { Forwardable } from './forwarder.ts';
+import type { Obstacle } from './obstacle.ts';
 import type { Throttle } from './rate-limit.ts';
 import { SourceConsumers } from './source-consumers.ts';
 import type { SourceGround } from './source-ground.ts';
@@ -109,6 +111,7 @@ export class SourceFlow {
   view(): StreamView {
     const { machine } = this;
     const { address, epoch, prefetchSize } = machine.settings;
+    const obstacle = machine.obstacle();
     return {
       role: 'source',
       peer: this.sink,
@@ -116,7 +119,8 @@ export class SourceFlow {
       kind: address.destination.kind,
       destination: address.destination.name,
       state: machine.phase,
-      blockedBy: machine.blockedBy(),
+      blockedBy: obstacle?.detail,
+      blockedReason: obstacle?.reason,
       epoch: `${epoch.incarnation}.${epoch.epoch}`,
       granted: machine.granted,
       credit: Math.max(0, machine.granted - machine.taken),
@@ -133,6 +137,13 @@ export class SourceFlow {
       comparedThrough: machine.comparison?.through,
       ...this.#ground.surroundings.differences.of(this.#end),
     };
+  }
+
+  wanted(): Wanted {
+    const { destination, machine, queue, sink } = this;
+    const { last, oldest } = machine;
+    const reason = machine.obstacle()?.reason;
+    return { destination, queue: queue.name, sink, connector: this.#connector, reason, sent: last, oldest };
   }
 
   // ---- the way -----------------------------------------------------------------------------------------------------------
@@ -190,19 +201,20 @@ export class SourceFlow {
   // ---- what the machine asks for -------------------------------------------------------------------------------------------
 
   /** Why the queue must not be consumed at present, or undefined. */
-  #barred(): string | undefined {
+  #barred(): Obstacle | undefined {
     const { sink, destination, queue } = this;
     if (this.#ground.predecessor.collecting(sink, destination))
-      return 'collecting what a predecessor of this bridge left in doubt';
-    if (this.#ground.restarts.judging) return 'finding out whether the broker was restarted';
+      return { reason: 'collecting', detail: 'collecting what a predecessor of this bridge left in doubt' };
+    if (this.#ground.restarts.judging)
+      return { reason: 'collecting', detail: 'finding out whether the broker was restarted' };
     const { agreement, router } = this.#ground.surroundings;
     const hop = router.dataHop(sink, destination);
     const passage = agreement.outbound(hop ?? sink, destination);
-    if (!passage.open) return passage.detail;
+    if (!passage.open) return { reason: passage.reason, detail: passage.detail };
     const led = passage.static ? hop : router.table.get(sink, destination)?.best;
-    if (led === undefined) return `no way to ${sink} is known`;
+    if (led === undefined) return { reason: 'no_route', detail: `no way to ${sink} is known` };
     if (queue.properties.singleActiveConsumer && queue.localConsumers > 0) {
-      return 'a single-active-consumer queue is left to its local consumer';
+      return { reason: 'local_consumers', detail: 'a single-active-consumer queue is left to its local consumer' };
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { StreamMessage } from '@tombolo/wire/frame';
 import type { InFlight } from './in-flight.ts';
+import type { Obstacle } from './obstacle.ts';
 import type { Removal } from './removal.ts';
 import type { SourceEnvironment } from './source-settings.ts';
 
@@ -23,10 +24,10 @@ export class SourceForwarding<Owner> {
     return this.#flight.sendable || this.#marker;
   }
 
-  /** Why messages that could be sent are not, as a sentence, or undefined. */
-  blockedBy(): string | undefined {
+  /** Why messages that could be sent are not, or undefined. */
+  obstacle(): Obstacle | undefined {
     if (!this.#throttled || !this.#flight.sendable) return undefined;
-    return `rate limit: ${this.#environment.throttle?.()?.text ?? 'was just lifted'}`;
+    return { reason: 'rate_limit', detail: `rate limit: ${this.#environment.throttle?.()?.text ?? 'was just lifted'}` };
   }
 
   /** The sink is to be told, behind all data, what it should have by then: as long as it has not settled everything. */

@@ -9,6 +9,7 @@ import type {
 import type { DemandView, GivenBack, LeftOver, StreamView } from '../admin/view.ts';
 import { shownName } from '../routing/destination-key.ts';
 import type { Route, Unserved } from '../routing/route-table.ts';
+import type { Wanted } from './backlog-watch.ts';
 import { BrokerRestarts } from './broker-restarts.ts';
 import type { SourceEffect } from './effects.ts';
 import { Forwarders } from './forwarder.ts';
@@ -275,6 +276,20 @@ export class SourceHalf {
           connectors: passage?.open ? [passage.connector.name] : [],
         };
       });
+  }
+
+  /** What other clusters want of this one, with a stream or without; replies, which nobody waits for in vain, left out. */
+  *wanted(): Generator<Wanted> {
+    const { agreement, router } = this.#options;
+    for (const flow of this.#flows()) if (flow.destination.kind !== 'reply') yield flow.wanted();
+    for (const { sink, destination, best, unserved } of router.table.standing()) {
+      const { queues } = this.#ground;
+      if (destination.kind !== 'queue' || !unserved || queues.flow(sink, destination)) continue;
+      if (!queues.known(destination.name)) continue;
+      const connector = agreement.outbound(best?.neighbour ?? sink, destination).connector?.name ?? '';
+      const { reason } = unserved;
+      yield { destination, queue: destination.name, sink, connector, reason, sent: 0, oldest: undefined };
+    }
   }
 
   streamViews(): StreamView[] {

@@ -11,6 +11,7 @@ import type { ConsumerEnd, DeliveryToken } from '../broker/port.ts';
 import { Outbox, type SourceEffect, type Taken } from './effects.ts';
 import { InFlight } from './in-flight.ts';
 import { Intake } from './intake.ts';
+import type { Obstacle } from './obstacle.ts';
 import { type Comparison, countName, SourceReconciliation } from './reconciliation.ts';
 import { Removal } from './removal.ts';
 import { clip, eachOf, RangeSet } from './settlement.ts';
@@ -99,6 +100,10 @@ export class SourceStream {
   get unsettled(): number {
     return this.#flight.unsettled + this.#flight.unsent;
   }
+  /** When the oldest message that is in hand and not settled was taken (monotonic ms); undefined: there is none. */
+  get oldest(): number | undefined {
+    return this.#flight.oldest();
+  }
   /** The latest comparison of counts that the sink has told. */
   get comparison(): Comparison | undefined {
     return this.#reconciliation.comparison;
@@ -120,26 +125,23 @@ export class SourceStream {
     return this.#phase.is === 'flowing' ? this.#blocked : undefined;
   }
 
-  /** Why nothing moves, as a sentence, or undefined. */
-  blockedBy(): string | undefined {
+  /** Why nothing moves, or undefined. */
+  obstacle(): Obstacle | undefined {
     const phase = this.#phase;
     switch (phase.is) {
       case 'idle':
-        return phase.reason ?? 'the stream is not open yet';
+        return phase.reason === undefined
+          ? { reason: 'not_open', detail: 'the stream is not open yet' }
+          : { reason: 'refused', detail: phase.reason };
       case 'opening':
-        return 'waiting for the sink to answer';
+        return { reason: 'not_open', detail: 'waiting for the sink to answer' };
       case 'suspended':
-        return 'the link is down';
+        return { reason: 'link_down', detail: 'the link is down' };
       case 'finishing':
       case 'ended':
-        return phase.reason;
+        return { reason: 'ending', detail: phase.reason };
       case 'flowing':
-        return (
-          this.#consumption.blockedBy() ??
-          this.#forwarding.blockedBy() ??
-          this.#blocked?.detail ??
-          (this.granted <= this.taken ? 'no credit: the sink has no consumer that could take more' : undefined)
-        );
+        return this.#consumption.obstacle() ?? this.#forwarding.obstacle() ?? this.#noCredit();
       default:
         return unreachable(phase);
     }
@@ -479,6 +481,12 @@ export class SourceStream {
   }
 
   // ---- inside --------------------------------------------------------------------------------------------------------------
+
+  #noCredit(): Obstacle | undefined {
+    if (this.#blocked) return { reason: 'sink_refuses', detail: this.#blocked.detail };
+    if (this.granted > this.taken) return undefined;
+    return { reason: 'no_credit', detail: 'no credit: the sink has no consumer that could take more' };
+  }
 
   #isOurs(epoch: StreamEpoch): boolean {
     return epoch.incarnation === this.settings.epoch.incarnation && epoch.epoch === this.settings.epoch.epoch;

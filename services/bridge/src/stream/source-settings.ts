@@ -1,4 +1,5 @@
 import type { QueueProperties, StreamAddress, StreamEpoch } from '@tombolo/wire/frame';
+import type { Obstacle } from './obstacle.ts';
 import type { Orphans } from './orphans.ts';
 import type { Throttle } from './rate-limit.ts';
 
@@ -18,7 +19,7 @@ export interface SourceEnvironment<Owner> {
   /** Bytes that the bridge may still take from its broker. */
   bytesFree(): number;
   /** Why the queue must not be consumed at present, or undefined. */
-  barred(): string | undefined;
+  barred(): Obstacle | undefined;
   /** How many consumers the stream stands for: one, unless each of the sink's is to have a window of its own. */
   turns(): number;
   /** A message that was never delivered before was seen. */

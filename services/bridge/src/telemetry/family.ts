@@ -31,7 +31,7 @@ export const otherDestinations = 'other';
 /**
  * The series of one counter or gauge. prom-client's own would do but for one thing: series are kept by their true
  * destination here (for `/metrics/detailed`) and shown by the label that the destination is allowed, so that the sum
- * over a destination label is the same whichever way one looks.
+ * (or the largest) over a destination label is the same whichever way one looks.
  */
 export class Family {
   readonly name: string;
@@ -55,6 +55,12 @@ export class Family {
     this.#row(values).value = value;
   }
 
+  /** Raises the series with these label values to this value, if it is below. */
+  raise(values: readonly string[], value: number): void {
+    const row = this.#row(values);
+    row.value = Math.max(row.value, value);
+  }
+
   /** Removes every series, so that those that are not set again vanish. */
   clear(): void {
     this.#rows.clear();
@@ -68,7 +74,7 @@ export class Family {
       const visible = destination === undefined ? labels : { ...labels, destination: this.#labelOf(destination) };
       const key = Object.values(visible).join('\u0000');
       const row = shown.get(key);
-      if (row) row.value += value;
+      if (row) row.value = this.definition.combine === 'max' ? Math.max(row.value, value) : row.value + value;
       else shown.set(key, { labels: visible, value });
     }
     return this.#exposition([...shown.values()]);
@@ -113,16 +119,14 @@ interface Buckets {
 export class BatchHistogram {
   readonly name: string;
   readonly definition: MetricDefinition;
-  readonly #bounds: readonly number[];
   readonly #series = new Map<string, Buckets>();
 
-  constructor(name: string, definition: MetricDefinition, bounds: readonly number[]) {
+  constructor(name: string, definition: MetricDefinition) {
     this.name = name;
     this.definition = definition;
-    this.#bounds = bounds;
   }
 
-  /** Counts `n` observations of the same value for the series with this label value. */
+  /** Counts `n` observations of the same value for the series with this label value; 0 of them show it as empty. */
   observe(label: string, value: number, n: number): void {
     let series = this.#series.get(label);
     if (!series) {
@@ -133,6 +137,10 @@ export class BatchHistogram {
     if (bucket >= 0) series.counts[bucket] = (series.counts[bucket] ?? 0) + n;
     series.sum += value * n;
     series.count += n;
+  }
+
+  get #bounds(): readonly number[] {
+    return this.definition.bounds ?? [];
   }
 
   /** Called by prom-client at a scrape; buckets are cumulative. */

@@ -5,21 +5,29 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** `master`: about links and streams, shown while this bridge is master; `always`: about the process and its broker. */
   readonly shown: 'always' | 'master';
+  /** What a series stands for that several destinations without a label of their own share: their sum, or the largest of them. */
+  readonly combine: 'sum' | 'max';
+  /** Upper bounds of the buckets of a histogram, in seconds. */
+  readonly bounds?: readonly number[];
 }
 
-const always = (type: 'counter' | 'gauge', help: string, ...labels: string[]): MetricDefinition => ({
-  type,
-  help,
-  labels,
+type Type = MetricDefinition['type'];
+
+const always = (type: Type, help: string, ...labels: string[]): MetricDefinition => ({
+  ...{ type, help, labels },
   shown: 'always',
+  combine: 'sum',
 });
 
-const master = (type: 'counter' | 'gauge' | 'histogram', help: string, ...labels: string[]): MetricDefinition => ({
-  type,
-  help,
-  labels,
+const master = (type: Type, help: string, ...labels: string[]): MetricDefinition => ({
+  ...always(type, help, ...labels),
   shown: 'master',
 });
+
+/** From a message between two racks to one that waited for a slow consumer across an ocean. */
+const forwardBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** Timestamps are in seconds: from one of those to a day. */
+const delayBounds = [0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400];
 
 /** Every metric of Tombolo, declared once. Each series carries `network` and `broker_cluster` besides these labels. */
 export const metricTable = {
@@ -27,8 +35,19 @@ export const metricTable = {
   tombolo_config_hash: always('gauge', 'A number made from the topology in force; differs when topologies differ.'),
   tombolo_config_reloads_total: always('counter', 'Changes of the topology file, applied or refused.', 'result'),
   tombolo_config_last_reload_success_timestamp_seconds: always('gauge', 'When the topology in force was applied.'),
+  tombolo_config_last_reload_successful: always(
+    'gauge',
+    '1 when the topology in force is the file as it was last read, 0 when that was refused.',
+  ),
   tombolo_master: always('gauge', '1 when this bridge is the master of its cluster, 0 when it is a standby.'),
-  tombolo_lease_remaining_seconds: always('gauge', 'How long the lease of the master lasts unless it is renewed.'),
+  tombolo_lease_remaining_seconds: always(
+    'gauge',
+    'How long the lease of this bridge lasts unless it is renewed, 0 on a standby; absent where no lease elects.',
+  ),
+  tombolo_lease_duration_seconds: always(
+    'gauge',
+    'How long a lease lasts when it is renewed; absent where no lease elects.',
+  ),
   tombolo_broker_up: always('gauge', '1 when this bridge is connected to its broker.'),
   tombolo_draining: always(
     'gauge',
@@ -57,7 +76,17 @@ export const metricTable = {
     'destination',
     'peer',
   ),
-  tombolo_demand_unserved: master('gauge', 'Consumers whose demand is not served.', 'destination', 'reason'),
+  tombolo_demand_unserved: master(
+    'gauge',
+    'Consumers of other clusters that this cluster, and of this cluster that the network, does not serve.',
+    'destination',
+    'reason',
+  ),
+  tombolo_demand_without_source: master(
+    'gauge',
+    'Consumers of this cluster whose demand a connector permits and no cluster serves: no stream is open to them.',
+    'destination',
+  ),
 
   tombolo_messages_forwarded_total: master(
     'counter',
@@ -152,6 +181,32 @@ export const metricTable = {
     'destination',
     'peer',
   ),
+  tombolo_oldest_unforwarded_message_age_seconds: {
+    ...master(
+      'gauge',
+      'For how long, at least, the oldest message has waited here that peer wants: since it was taken, or since it was first seen to wait with none forwarded since. Reason says what it waits for: none, or one of those of tombolo_stream_blocked_seconds_total or tombolo_demand_unserved.',
+      'connector',
+      'destination',
+      'peer',
+      'reason',
+    ),
+    combine: 'max',
+  },
+  tombolo_stream_blocked_seconds_total: master(
+    'counter',
+    'Time during which a message at the source could not have moved to peer, by reason; looked at twice a second.',
+    'connector',
+    'destination',
+    'peer',
+    'reason',
+  ),
+  tombolo_messages_in_doubt: master(
+    'gauge',
+    'Messages stored at this sink of which the source has not said yet that they are removed there; peer is the source.',
+    'connector',
+    'destination',
+    'peer',
+  ),
   tombolo_messages_unsettled: master(
     'gauge',
     'Messages taken at the source and not settled yet; peer is the sink.',
@@ -173,11 +228,31 @@ export const metricTable = {
     'destination',
     'peer',
   ),
-  tombolo_forward_duration_seconds: master(
-    'histogram',
-    'From the delivery by the broker of the source to settlement.',
+  tombolo_messages_reconciled_total: master(
+    'counter',
+    'Messages whose fate both ends of a stream have counted and this sink has compared; peer is the source.',
     'connector',
+    'destination',
+    'peer',
   ),
+  tombolo_in_flight_bytes: master(
+    'gauge',
+    'Bytes of messages that this bridge holds in memory; direction is out (to a sink) or in (from a source).',
+    'direction',
+  ),
+  tombolo_in_flight_limit_bytes: master('gauge', 'The bound of tombolo_in_flight_bytes, for each direction.'),
+  tombolo_forward_duration_seconds: {
+    ...master('histogram', 'From the delivery by the broker of the source to settlement.', 'connector'),
+    bounds: forwardBounds,
+  },
+  tombolo_end_to_end_delay_seconds: {
+    ...master(
+      'histogram',
+      'From the timestamp that the producer gave a message (whole seconds, its clock) to its publication at this sink; one message of each batch stands for all of it.',
+      'connector',
+    ),
+    bounds: delayBounds,
+  },
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof metricTable;

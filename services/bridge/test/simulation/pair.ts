@@ -218,7 +218,7 @@ export class PairSimulation {
         orphans: this.#orphans,
         bytesFree: () => 10_000_000,
         turns: () => 1,
-        barred: () => (this.#collected ? undefined : 'collecting'),
+        barred: () => (this.#collected ? undefined : { reason: 'collecting', detail: 'collecting' }),
         sawFresh: () => {
           this.#orphans.sawFresh(false, this.now);
           this.#fresh = true;

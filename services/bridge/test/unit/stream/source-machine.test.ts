@@ -110,7 +110,7 @@ describe('a stream at the source', () => {
     source.delivered(1, [taken(1), taken(2), taken(3)], 0);
     expect(source.nextBatch(1e6, 0)?.messages).toHaveLength(2);
     expect(source.nextBatch(1e6, 100)).toBeUndefined();
-    expect(source.blockedBy()).toBe('rate limit: 2 messages/s');
+    expect(source.obstacle()?.detail).toBe('rate limit: 2 messages/s');
     expect(limiter.nextAt).toBe(500);
     clock.advance(500);
     let sent = 0;
@@ -118,7 +118,7 @@ describe('a stream at the source', () => {
       sent = source.nextBatch(1e6, clock.now())?.messages.length ?? 0;
     });
     expect(sent).toBe(1);
-    expect(source.blockedBy()).toBeUndefined();
+    expect(source.obstacle()?.detail).toBeUndefined();
     expect(limiter.nextAt).toBe(Number.POSITIVE_INFINITY);
   });
 
@@ -391,7 +391,7 @@ describe('a stream at the source', () => {
     const credit = { kind: 'credit' as const, address, ...epoch, granted: 3 };
     const blocked = { reason: 'sink_refuses', detail: 'queue q on east takes no more for now' };
     source.credited({ ...credit, creditVersion: 2, blocked }, 1);
-    expect([source.blocked, source.blockedBy()]).toEqual([blocked, blocked.detail]);
+    expect([source.blocked, source.obstacle()?.detail]).toEqual([blocked, blocked.detail]);
     expect(tags(source.settled({ ...settle, released: [2, 3] }, 2), 'requeue')).toEqual([2, 3]);
     expect(source.unsettled).toBe(1);
     source.credited({ ...credit, creditVersion: 3 }, 3);
