@@ -39,6 +39,10 @@ install_packages() {
   [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v promtool >/dev/null || missing+=(prometheus)
+  [[ -e /usr/share/activemq/bin/activemq.jar ]] || missing+=(activemq)
+  for package in libxstream-java libjettison-java libxpp3-java; do
+    [[ -e /usr/share/java/${package:3:-5}.jar ]] || missing+=("$package")
+  done
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null || fail "missing: ${missing[*]}. This is no Debian, so please install them yourself."
   ((EUID == 0)) || fail "missing: ${missing[*]}. Install them as root: apt-get install ${missing[*]}"

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { ActiveMqNode, activemqMissing } from '@tombolo/testing/activemq';
 import type { Ground } from '../ground.ts';
 import { processorSeconds } from '../processor.ts';
 import type { Sample } from '../sample.ts';
-import { ActiveMqNode, activemqMissing } from '../ways/activemq.ts';
 import type { Row } from './row.ts';
 
 /** ActiveMQ's own networkConnector, between two nodes with STOMP clients; Tombolo has no adapter for ActiveMQ yet. */
@@ -12,8 +12,8 @@ export const activemqRow: Row = {
   missing: activemqMissing,
   async run(ground, { rounds, scale, log }) {
     const count = Math.ceil(15_000 * scale);
-    const sink = await ActiveMqNode.start('sink');
-    const source = await ActiveMqNode.start('source', sink);
+    const sink = await ActiveMqNode.start({ name: 'sink' });
+    const source = await ActiveMqNode.start({ name: 'source', networkTo: sink });
     const samples: Record<string, Sample[]> = {};
     try {
       for (let round = 0; round <= rounds; round++) {
