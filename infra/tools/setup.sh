@@ -38,6 +38,7 @@ install_packages() {
   done
   [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
   command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v openssl >/dev/null || missing+=(openssl)
   command -v promtool >/dev/null || missing+=(prometheus)
   [[ -e /usr/share/activemq/bin/activemq.jar ]] || missing+=(activemq)
   for package in libxstream-java libjettison-java libxpp3-java; do

@@ -3,7 +3,7 @@ import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { DrainCheck } from './admin/drain-check.ts';
 import type { DrainScope } from './admin/operations.ts';
-import type { BridgeView, BrokerView, ConnectorView, GivenBack, LeftOver } from './admin/view.ts';
+import type { BridgeView, BrokerView, CertificateView, ConnectorView, GivenBack, LeftOver } from './admin/view.ts';
 import { fenced } from './broker/fence.ts';
 import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
 import { Candidacy } from './candidacy.ts';
@@ -41,6 +41,8 @@ export interface BridgeOptions extends BridgeParts {
   readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
   /** Where the record of what is in doubt outlives the process; absent: nowhere. */
   readonly createRecordStore?: () => RecordStore;
+  /** The certificates in use; absent: there is no TLS. */
+  readonly certificates?: () => readonly CertificateView[];
   /** How long addresses of replies are valid and their queues are kept; for tests. */
   readonly replies?: { readonly validMs?: number; readonly expiresMs?: number };
 }
@@ -383,6 +385,7 @@ export class Bridge implements HostedBridge {
     const works = mastership !== undefined && (reigns || this.#stopping !== undefined);
     const { holder, type } = election.view;
     this.#countRefusals();
+    const certificates = this.#options.certificates?.() ?? [];
     return {
       network: topology.network,
       cluster,
@@ -403,9 +406,11 @@ export class Bridge implements HostedBridge {
       deadLetters: mastership?.deadLetters.view(),
       streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
       differences: this.#differences.views(),
+      certificates,
       notes: [
         ...topology.warnings.map(({ message }) => message),
         ...this.#limitations,
+        ...certificates.flatMap(({ note }) => note ?? []),
         ...(mastership?.troubles ?? []),
       ],
     };

@@ -13,9 +13,10 @@ import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
-import { brokerConfig, linkPeers, linkTls } from './parts.ts';
+import { brokerConfig, linkPeers } from './parts.ts';
 import { RedisClient } from './redis/redis-client.ts';
 import type { RecordStore } from './stream/record-store.ts';
+import { type Certificates, certificatesOf } from './tls/certificates.ts';
 
 /**
  * A bridge with a real broker and real links, as the topology describes them.
@@ -33,14 +34,19 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
     );
   }
   const { election } = own.bridge;
-  const config = { ...brokerConfig(own, instance), ...(election.type === 'redis' && heartbeatFor(election.leaseMs)) };
-  const tls = linkTls(own.bridge.tls);
+  const certificates = certificatesOf(own, { clock, wallClock: () => Date.now(), log });
+  const config = {
+    ...brokerConfig(own, instance, certificates.broker),
+    ...(election.type === 'redis' && heartbeatFor(election.leaseMs)),
+  };
+  const tls = certificates.link;
   return new Bridge({
     ...parts,
     wallClock: () => Date.now(),
-    election: electionOf(parts, random),
+    election: electionOf(parts, certificates, random),
     graceMs: graceOf(own.bridge),
-    ...recordsOf(parts, random),
+    ...recordsOf(parts, certificates, random),
+    certificates: () => certificates.views(),
     createBroker: (listener: BrokerListener): Broker => new RabbitBroker(config, listener, { clock, random, log }),
     createLinks: (host, peers) =>
       new Links({
@@ -63,13 +69,23 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
 const BROKER_GRACE_MS = 5_000;
 
 /** Who decides which bridge beside this cluster works, as its section says. */
-function electionOf({ topology, cluster, instance, clock, log }: BridgeParts, random: () => number): Election {
+function electionOf(
+  { topology, cluster, instance, clock, log }: BridgeParts,
+  certificates: Certificates,
+  random: () => number,
+): Election {
   const election = topology.clusters[cluster]!.bridge.election;
   if (election.type !== 'redis') return new BrokerElection(election.type);
   const { redis, leaseMs, prefix } = election;
   const owner = `${instance}#${randomUUID()}`;
   const { timeoutMs } = electionPolicy(owner, leaseMs);
-  const client = new RedisClient({ server: redis, commandTimeoutMs: timeoutMs, random, log });
+  const client = new RedisClient({
+    server: redis,
+    tls: certificates.election,
+    commandTimeoutMs: timeoutMs,
+    random,
+    log,
+  });
   const store = new RedisLease(client, leaseKey(prefix, cluster));
   return new LeaseElection({ store, owner, leaseMs, clock, random, wallClock: () => Date.now(), log });
 }
@@ -80,6 +96,7 @@ const RECORD_TIMEOUT_MS = 1_000;
 /** Where the record of what is in doubt lives besides memory, if the cluster's section says so. */
 function recordsOf(
   { topology, cluster, log }: BridgeParts,
+  certificates: Certificates,
   random: () => number,
 ): { readonly createRecordStore?: () => RecordStore } {
   const { deduplication } = topology.clusters[cluster]!.bridge;
@@ -89,7 +106,8 @@ function recordsOf(
   return {
     createRecordStore: () => {
       const server = deduplication.redis;
-      const client = new RedisClient({ server, commandTimeoutMs: RECORD_TIMEOUT_MS, random, log });
+      const tls = certificates.deduplication;
+      const client = new RedisClient({ server, tls, commandTimeoutMs: RECORD_TIMEOUT_MS, random, log });
       return new RedisRecordStore({ client, network, cluster, wallClock });
     },
   };

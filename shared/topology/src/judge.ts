@@ -58,7 +58,7 @@ function judgeBroker({ name, broker, origin }: ClusterDraft, draft: Draft, repor
       expected: 'one username and password beside the uris',
     });
   }
-  judgeCertificate(broker.value?.tls, scope, broker.origin, report);
+  judgeCertificate(broker.value?.tls, [], scope, broker.origin, report);
 }
 
 function judgeBridge({ name, bridge }: ClusterDraft, draft: Draft, report: Report): void {
@@ -96,6 +96,14 @@ function judgeBridge({ name, bridge }: ClusterDraft, draft: Draft, report: Repor
     else addresses.set(address, path.join('.'));
   }
   for (const section of ['election', 'deduplication'] as const) {
+    const { tls, uri } = value[section];
+    judgeCertificate(tls, [section], scope, origin, report);
+    if (tls && uri !== undefined && !uri.startsWith('rediss') && isKnown(bridge, [section, 'uri'])) {
+      report.error(scope, origin, [section, 'tls'], {
+        message: 'is of no use with a Redis that is reached without TLS',
+        expected: 'rediss:// in the uri beside it',
+      });
+    }
     if (value[section].type !== 'redis' || value[section].uri !== undefined || !isKnown(bridge, [section, 'uri']))
       continue;
     report.error(scope, origin, [section, 'uri'], {
@@ -106,7 +114,7 @@ function judgeBridge({ name, bridge }: ClusterDraft, draft: Draft, report: Repor
   if (value.election.lease < 500 && isKnown(bridge, ['election', 'lease'])) {
     report.error(scope, origin, ['election', 'lease'], { message: 'is too short', expected: 'at least 500ms' });
   }
-  judgeCertificate(value.tls, scope, origin, report);
+  judgeCertificate(value.tls, [], scope, origin, report);
   const peers = [...draft.clusters.keys()].filter((other) => other !== name);
   const judgePeer = (peer: string, path: (string | number)[], at: 'key' | 'value'): void => {
     if (peers.includes(peer)) return;
@@ -123,6 +131,7 @@ function judgeBridge({ name, bridge }: ClusterDraft, draft: Draft, report: Repor
 
 function judgeCertificate(
   tls: { cert?: string | undefined; key?: string | undefined } | undefined,
+  within: readonly string[],
   scope: readonly string[],
   origin: Origin,
   report: Report,
@@ -130,7 +139,7 @@ function judgeCertificate(
   if (!tls || (tls.cert === undefined) === (tls.key === undefined)) return;
   const present = tls.cert === undefined ? 'key' : 'cert';
   const absent = tls.cert === undefined ? 'cert' : 'key';
-  report.error(scope, origin, ['tls', present], {
+  report.error(scope, origin, [...within, 'tls', present], {
     message: `is of no use without ${absent}`,
     expected: 'cert and key',
   });

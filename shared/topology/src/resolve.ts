@@ -12,6 +12,7 @@ import {
 import type {
   Bridge,
   Broker,
+  ClientTls,
   Cluster,
   Connector,
   Deduplication,
@@ -94,7 +95,7 @@ function resolveBroker(parsed: ParsedBroker): Broker {
     clusterName: parsed.clusterName,
     management: parsed.management && resolveManagement(parsed.management, username, password),
     events: parsed.events,
-    tls: parsed.tls && { ...tlsFiles(parsed.tls), serverName: parsed.tls.serverName },
+    tls: parsed.tls && clientTls(parsed.tls),
   };
 }
 
@@ -143,9 +144,13 @@ function tlsFiles(parsed: { [K in keyof TlsFiles]?: string | undefined }): TlsFi
   return { ca: parsed.ca, cert: parsed.cert, key: parsed.key };
 }
 
-function redisServer(uri: string): RedisServer {
+function clientTls(parsed: NonNullable<ParsedBroker['tls']>): ClientTls {
+  return { ...tlsFiles(parsed), serverName: parsed.serverName };
+}
+
+function redisServer(uri: string, tls: ParsedBroker['tls']): RedisServer {
   const { username, password } = parseRedisUri(uri)!;
-  return { uri: redisUriWithoutCredentials(uri), username, password };
+  return { uri: redisUriWithoutCredentials(uri), username, password, tls: tls && clientTls(tls) };
 }
 
 function resolveElection(parsed: ParsedBridge['election'], network: string): Election {
@@ -153,12 +158,12 @@ function resolveElection(parsed: ParsedBridge['election'], network: string): Ele
   // Without a uri there is no topology, or this is another machine's bridge, whose Redis nobody here asks.
   if (parsed.uri === undefined) return { type: 'broker' };
   const prefix = parsed.prefix ?? `tombolo:${network}`;
-  return { type: 'redis', redis: redisServer(parsed.uri), leaseMs: parsed.lease, prefix };
+  return { type: 'redis', redis: redisServer(parsed.uri, parsed.tls), leaseMs: parsed.lease, prefix };
 }
 
 function resolveDeduplication(parsed: ParsedBridge['deduplication']): Deduplication {
   if (parsed.type !== 'redis' || parsed.uri === undefined) return { type: 'memory' };
-  return { type: 'redis', redis: redisServer(parsed.uri) };
+  return { type: 'redis', redis: redisServer(parsed.uri, parsed.tls) };
 }
 
 const kinds: readonly PatternKind[] = ['queue', 'queueRegex', 'exchange', 'topic'];

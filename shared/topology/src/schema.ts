@@ -130,6 +130,13 @@ const tlsFiles = {
 
 const map = expected('a map');
 
+/** For connections that the bridge makes. */
+const clientTls = (description: string) =>
+  z
+    .strictObject({ ...tlsFiles, serverName: text('The name that the certificate must show.').optional() }, map)
+    .meta({ description })
+    .optional();
+
 /** `clusters.NAME.broker`. */
 export const brokerSchema = z
   .strictObject(
@@ -161,10 +168,7 @@ export const brokerSchema = z
         .meta({ description: 'Where amq.rabbitmq.event lives; false: do not use it.' }),
       username: secret('The user that the bridge logs in as.').optional(),
       password: secret('Its password.').optional(),
-      tls: z
-        .strictObject({ ...tlsFiles, serverName: text('The name that the certificate must show.').optional() }, map)
-        .meta({ description: 'For amqps, https and stomps.' })
-        .optional(),
+      tls: clientTls('For amqps, https and stomps.'),
     },
     map,
   )
@@ -231,6 +235,7 @@ export const bridgeSchema = z
           {
             type: choice(['broker', 'redis', 'none'], 'What decides which replica is master.').prefault('broker'),
             uri: redisUri.optional(),
+            tls: clientTls('For rediss.'),
             lease: duration('How long a silent master stays master.').prefault('3s'),
             prefix: text('Before every key in Redis; default: tombolo:NETWORK.').optional(),
           },
@@ -243,6 +248,7 @@ export const bridgeSchema = z
           {
             type: choice(['memory', 'redis'], 'Where the record of what is in doubt lives.').prefault('memory'),
             uri: redisUri.optional(),
+            tls: clientTls('For rediss.'),
           },
           map,
         )

@@ -32,6 +32,12 @@ export interface TlsFiles {
   readonly key: string | undefined;
 }
 
+/** For connections that this bridge makes. */
+export interface ClientTls extends TlsFiles {
+  /** The name that the server's certificate must show; undefined: the host that is dialled. */
+  readonly serverName: string | undefined;
+}
+
 export interface Broker {
   readonly type: BrokerType;
   /** Without credentials: fit to be logged. At least one. */
@@ -44,7 +50,7 @@ export interface Broker {
   readonly clusterName: string | undefined;
   readonly management: Management | undefined;
   readonly events: { readonly vhost: string } | false;
-  readonly tls: (TlsFiles & { readonly serverName: string | undefined }) | undefined;
+  readonly tls: ClientTls | undefined;
 }
 
 export interface Management {
@@ -88,6 +94,8 @@ export interface RedisServer {
   readonly uri: string;
   readonly username: string | undefined;
   readonly password: string | undefined;
+  /** For rediss. */
+  readonly tls: ClientTls | undefined;
 }
 
 export type Election =

@@ -22,11 +22,16 @@ export interface Hello {
   readonly nonce: Uint8Array;
 }
 
-/** Why a link is refused. `secret`, `identity`, `network`, `unknown_cluster` and `version` need an operator; the others pass. */
+/**
+ * Why a link is refused. `secret`, `identity`, `certificate`, `tls` (one side speaks it, the other does not), `network`, `unknown_cluster`
+ * and `version` need an operator; the others pass.
+ */
 export const refusalReasons = [
   'network',
   'unknown_cluster',
   'identity',
+  'certificate',
+  'tls',
   'version',
   'secret',
   'standby',
@@ -48,7 +53,8 @@ export type Greeting =
   | { readonly is: 'hello'; readonly hello: Hello }
   /** HMAC over both hellos; `refusal` comes with the listener's proof when the dialler must be told something it can believe. */
   | { readonly is: 'proof'; readonly proof: Uint8Array; readonly refusal: Refusal | undefined }
-  | { readonly is: 'refusal'; readonly refusal: Refusal };
+  /** `from`: the cluster that refuses, when it has not said hello; nobody proves that. */
+  | { readonly is: 'refusal'; readonly refusal: Refusal; readonly from?: string };
 
 /*
  * A greeting as bytes: u8 format (1) · u8 kind (240 hello, 241 proof, 242 refusal) · MessagePack map. At most 16 KiB.
@@ -79,8 +85,11 @@ export function decodeGreeting(bytes: Uint8Array): Greeting {
       const refusal = optional(map, 'refusal', readRefusal);
       return { is: 'proof', proof: octets(map, 'proof', 64), refusal };
     }
-    case codes.refusal:
-      return { is: 'refusal', refusal: readRefusal(fields(head, 'head'), 'refusal') };
+    case codes.refusal: {
+      const map = fields(head, 'head');
+      const from = optional(map, 'from', clusterName);
+      return { is: 'refusal', refusal: readRefusal(map, 'refusal'), ...(from !== undefined && { from }) };
+    }
     default:
       return invalid('it is not a greeting');
   }

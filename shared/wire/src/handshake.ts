@@ -44,8 +44,8 @@ export interface Surroundings {
   accepting(): 'master' | 'standby';
   /** Asked once the peer is proved: may there be a link now? Only the link layer knows which others there are. */
   admit(peer: Hello, role: Role): Refusal | undefined;
-  /** Whether the peer's certificate, if it showed one, is this cluster's. */
-  certified?(cluster: string): boolean;
+  /** What is wrong with the certificate that the peer showed, if it is this cluster; absent: none was asked for. */
+  certificate?(cluster: string): Refusal | undefined;
 }
 
 export type HandshakeState =
@@ -114,7 +114,10 @@ export function received(state: HandshakeState, bytes: Uint8Array, around: Surro
     });
   }
   if (greeting.is === 'refusal') {
-    return [over, [{ do: 'refuse', refusal: greeting.refusal, by: 'peer', peer: peerOf(state), proved: false }]];
+    const { from } = greeting;
+    // Who was asked for a certificate is believed only what that proves.
+    const peer = peerOf(state) ?? (from !== undefined && around.certificate?.(from) ? undefined : from);
+    return [over, [{ do: 'refuse', refusal: greeting.refusal, by: 'peer', peer, proved: false }]];
   }
   if (state.is === 'hello-awaited') {
     if (greeting.is !== 'hello') return refuse(state, unexpected);
@@ -124,6 +127,17 @@ export function received(state: HandshakeState, bytes: Uint8Array, around: Surro
   }
   if (greeting.is !== 'proof') return refuse(state, unexpected);
   return judged(state, greeting.proof, greeting.refusal, around);
+}
+
+/** This side dialled, and what the TLS handshake has shown rules a link out: only that is said, and no hello. */
+export function turnAway(self: Pick<Self, 'cluster'>, to: string, refusal: Refusal): HandshakeStep {
+  return [
+    over,
+    [
+      { do: 'send', bytes: encodeGreeting({ is: 'refusal', refusal, from: self.cluster }) },
+      { do: 'refuse', refusal, by: 'self', peer: to, proved: false },
+    ],
+  ];
 }
 
 /** Ten seconds have passed without an end. */
@@ -223,6 +237,9 @@ function matching(proof: Uint8Array, state: ProofAwaited, known: KnownPeer): str
 
 function judgeHello(state: HelloAwaited, peer: Hello, around: Surroundings): Refusal | undefined {
   const { self } = state;
+  // First: who cannot show who he is learns no more than that.
+  const unproven = around.certificate?.(peer.cluster);
+  if (unproven) return unproven;
   if (peer.network !== self.network) {
     return {
       reason: 'network',
@@ -245,12 +262,6 @@ function judgeHello(state: HelloAwaited, peer: Hello, around: Surroundings): Ref
     return {
       reason: 'identity',
       sentence: `Cluster ${quoted(peer.cluster)} wanted to reach ${quoted(peer.to)}, but this is ${quoted(self.cluster)}. Check bridge.uris of ${quoted(peer.to)}.`,
-    };
-  }
-  if (around.certified && !around.certified(peer.cluster)) {
-    return {
-      reason: 'identity',
-      sentence: `The certificate shown by cluster ${quoted(peer.cluster)} does not carry its identity. Issue one whose SAN is the cluster's name, or set bridge.tls.identity.`,
     };
   }
   if (!around.peer(peer.cluster)) return unknownCluster(self.cluster, peer.cluster);

@@ -35,8 +35,20 @@ export interface BridgeView {
   readonly waiting?: readonly WaitingView[];
   /** On the master only. */
   readonly deadLetters?: DeadLetterView | undefined;
+  /** Of this bridge, in use for TLS. */
+  readonly certificates: readonly CertificateView[];
   /** Warnings of the topology file and what else an operator should know, as sentences. */
   readonly notes: readonly string[];
+}
+
+export interface CertificateView {
+  /** What it is for: link, broker, election, deduplication; with `_ca`: the authorities that are trusted for it. */
+  readonly use: string;
+  readonly path: string;
+  /** When it runs out, or the first of its chain, or of the authorities that are still valid; since 1970. */
+  readonly expiresSeconds: number;
+  /** What an operator should do about it, as a sentence; undefined: nothing. */
+  readonly note: string | undefined;
 }
 
 export interface DrainView {

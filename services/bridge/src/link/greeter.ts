@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Refusal } from '@tombolo/wire/greeting';
 import {
   dial,
   type HandshakeState,
@@ -9,6 +10,7 @@ import {
   type Self,
   type Surroundings,
   timedOut,
+  turnAway,
 } from '@tombolo/wire/handshake';
 import type { EndListener } from './link-end.ts';
 
@@ -37,6 +39,11 @@ export class Greeter {
   /** This side dialled: says hello. */
   dial(identity: Identity, to: string, attempt: number): void {
     this.#take(dial({ ...identity, attempt, versions: protocolVersions, nonce: randomBytes(32) }, to, this.#around));
+  }
+
+  /** This side dialled, and wants no link with what it has found there: says why, and nothing else. */
+  turnAway(identity: Identity, to: string, refusal: Refusal): void {
+    this.#take(turnAway(identity, to, refusal));
   }
 
   /** The peer dialled: waits for its hello. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import type { Clock } from '@tombolo/kernel/clock';
 import type { ControlFrame, MessagesFrame } from '@tombolo/wire/frame';
 import type { Refusal, RefusalReason } from '@tombolo/wire/greeting';
@@ -6,8 +7,8 @@ import type { Surroundings } from '@tombolo/wire/handshake';
 import type { Identity } from './greeter.ts';
 import { type EndListener, type LinkEnd, nobody } from './link-end.ts';
 import { type LinkPolicy, linkPolicy } from './link-machine.ts';
-import type { LinkTls } from './link-tls.ts';
-import { Listener, type ListenOptions } from './listener.ts';
+import { judgeCertificate, type LinkTlsSource } from './link-tls.ts';
+import { Listener, type ListenerHandler, type ListenOptions } from './listener.ts';
 import type { LoopbackHub, LoopbackLink } from './loopback-link.ts';
 import {
   type LinkLog,
@@ -31,7 +32,7 @@ export interface LinksOptions {
   onPeerSawIncarnation(peer: string, incarnation: number): void;
   readonly listen?: ListenOptions;
   /** For dialling wss:// addresses. */
-  readonly tls?: LinkTls;
+  readonly tls?: LinkTlsSource;
   readonly peers: readonly PeerOptions[];
   /** A standby neither dials nor lets in. Call `roleChanged` when the answer changes. */
   accepting(): 'master' | 'standby';
@@ -86,14 +87,16 @@ export class Links {
       refused: (peer, reason) => this.#count(peer, reason),
     };
     if (options.listen) {
-      this.#listener = new Listener(options.listen, {
+      const handler: ListenerHandler = {
         master: () => options.accepting() === 'master',
-        connected: (socket, raw, certified, acquainted) => {
-          const around = this.#around(certified);
+        refused: (refusal, address) => this.#turnedAway(refusal, undefined, address),
+        connected: (socket, raw, asked, acquainted) => {
+          const around = this.#around(asked);
           const end = WebsocketLink.accept(socket, raw, this.#identity(), around, options.clock, this.#handshakeMs);
           end.attach(this.#stranger(end, acquainted));
         },
-      });
+      };
+      this.#listener = new Listener(options.listen, handler, this.#handshakeMs);
     }
   }
 
@@ -205,7 +208,9 @@ export class Links {
     return peer.dial ? peer.uris.length : 0;
   }
 
-  #around(certified: ((identity: string) => boolean) | undefined): Surroundings {
+  /** @param asked the connection by which the peer was asked for its certificate */
+  #around(asked: TLSSocket | undefined): Surroundings {
+    const { cluster: self } = this.#options;
     return {
       peer: (cluster) => {
         const options = this.#peers.get(cluster)?.options;
@@ -215,8 +220,9 @@ export class Links {
       },
       accepting: () => (this.#running ? this.#options.accepting() : 'standby'),
       admit: (hello, role) => (role === 'listener' ? this.#peers.get(hello.cluster)?.admit(hello) : undefined),
-      ...(certified && {
-        certified: (cluster: string) => certified(this.#peers.get(cluster)?.options.tlsIdentity ?? cluster),
+      ...(asked && {
+        certificate: (peer: string) =>
+          judgeCertificate(asked, { peer, identity: this.#peers.get(peer)?.options.tlsIdentity, self }),
       }),
     };
   }

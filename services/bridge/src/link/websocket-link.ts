@@ -1,15 +1,16 @@
 import type { Socket } from 'node:net';
-import type { PeerCertificate } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Clock } from '@tombolo/kernel/clock';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { decodeFrame, encodeFrame, weightOf } from '@tombolo/wire/codec';
 import type { ControlFrame, MessagesFrame } from '@tombolo/wire/frame';
+import type { Refusal } from '@tombolo/wire/greeting';
 import type { Surroundings } from '@tombolo/wire/handshake';
 import { WebSocket } from 'ws';
 import { Greeter, type Identity } from './greeter.ts';
 import { Incoming, type Lane, type LaneHandler, laneLimits, Outgoing } from './lanes.ts';
 import { type EndListener, type LinkEnd, nobody } from './link-end.ts';
-import { judgeServer, type LinkTls } from './link-tls.ts';
+import { handshakeRefusal, isPlainAnswer, judgeCertificate, type LinkTlsSource, plainWanted } from './link-tls.ts';
 
 /** Bytes that may wait in this process for the socket; the kernel's buffers come on top. Keeps urgent records urgent. */
 const socketBytes = 256 * 1024;
@@ -88,7 +89,7 @@ export class WebsocketLink implements LinkEnd {
     target: {
       readonly cluster: string;
       readonly attempt: number;
-      readonly tls: LinkTls | undefined;
+      readonly tls: LinkTlsSource | undefined;
       readonly tlsIdentity: string | undefined;
     },
     identity: Identity,
@@ -98,20 +99,36 @@ export class WebsocketLink implements LinkEnd {
   ): WebsocketLink {
     const socket = new WebSocket(uri, {
       ...socketOptions,
-      ...target.tls,
+      ...target.tls?.(),
+      // Judged once the connection is open, so that the other side can be told why there is no link.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
       handshakeTimeout: handshakeMs,
       // An all-zero mask is left out by ws: masking protects proxies from scripts in browsers, not from bridges.
       generateMask: (mask: Buffer) => mask.fill(0),
-      checkServerIdentity: (host: string, certificate: PeerCertificate) =>
-        judgeServer(host, certificate, target.cluster, target.tlsIdentity),
     } as unknown as ConstructorParameters<typeof WebSocket>[2]);
     const link = new WebsocketLink(socket, addressOf(uri), undefined, around, clock, handshakeMs);
     socket.on('upgrade', (response) => {
       link.#raw = response.socket;
       response.socket.setNoDelay(true);
     });
+    const refused = (refusal: Refusal) => link.#listener.refused(refusal, 'self', target.cluster);
+    socket.on('error', (error) => {
+      const refusal = handshakeRefusal(error, target.cluster);
+      if (refusal) refused(refusal);
+    });
+    socket.on('unexpected-response', (request, response) => {
+      if (isPlainAnswer(response.headers.upgrade)) refused(plainWanted(target.cluster));
+      link.#sentence ??= `It answers ${response.statusCode}, as something does that is no bridge, or has too many connections`;
+      request.destroy();
+    });
+    const { cluster } = identity;
+    const parties = { peer: target.cluster, identity: target.tlsIdentity, self: cluster };
     socket.on('open', () => {
-      link.#greeter.dial(identity, target.cluster, target.attempt);
+      const secure = uri.startsWith('wss:');
+      const refusal = secure ? judgeCertificate(link.#raw as TLSSocket, parties) : undefined;
+      if (refusal) link.#greeter.turnAway(identity, target.cluster, refusal);
+      else link.#greeter.dial(identity, target.cluster, target.attempt);
       if (link.#greeter.outcome === 'refused') link.#end(1008);
     });
     return link;

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import type { ConnectionOptions } from 'node:tls';
 import { backoffDelay } from '@tombolo/kernel/backoff';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { parseRedisUri } from '@tombolo/topology/redis-uri';
@@ -8,6 +9,8 @@ import type { Log } from '../telemetry/log.ts';
 
 export interface RedisClientOptions {
   readonly server: RedisServer;
+  /** Options of `tls.connect`, asked for each connection by rediss; absent: the system's authorities. */
+  readonly tls?: (() => ConnectionOptions) | undefined;
   /** After this long the outcome of a command is unknown, and the connection is given up for another one. */
   readonly commandTimeoutMs: number;
   readonly random: () => number;
@@ -117,14 +120,15 @@ export class RedisClient {
   }
 }
 
-function connect({ server, commandTimeoutMs, random }: RedisClientOptions): Redis | Cluster {
+function connect({ server, tls, commandTimeoutMs, random }: RedisClientOptions): Redis | Cluster {
   const uri = parseRedisUri(server.uri);
   if (!uri) throw new Fault('TOMBOLO_TOPOLOGY_INVALID', `${server.uri} is no URI of a Redis.`);
+  const asked = live(tls ?? (() => ({})));
   const delay = (attempt: number) => backoffDelay({ baseMs: 100, capMs: 1000 }, attempt, random());
   const common = {
     ...(server.username !== undefined && { username: server.username }),
     ...(server.password !== undefined && { password: server.password }),
-    ...(uri.tls && { tls: {} }),
+    ...(uri.tls && { tls: asked }),
     protocol: 2 as const,
     connectionName: 'tombolo',
     commandTimeout: commandTimeoutMs,
@@ -148,7 +152,7 @@ function connect({ server, commandTimeoutMs, random }: RedisClientOptions): Redi
         name: uri.group,
         db: uri.database,
         enableTLSForSentinelMode: uri.tls,
-        ...(uri.tls && { sentinelTLS: {} }),
+        ...(uri.tls && { sentinelTLS: asked }),
         sentinelCommandTimeout: Math.max(1000, commandTimeoutMs),
         sentinelRetryStrategy: delay,
         failoverDetector: true,
@@ -166,6 +170,15 @@ function connect({ server, commandTimeoutMs, random }: RedisClientOptions): Redi
     default:
       throw new Error(`unexpected ${uri satisfies never}`);
   }
+}
+
+/** ioredis copies its TLS options, key by key, for each connection: what is read then is of then. */
+function live(tls: () => ConnectionOptions): ConnectionOptions {
+  const options = {};
+  for (const key of ['ca', 'cert', 'key', 'servername'] as const) {
+    Object.defineProperty(options, key, { enumerable: true, get: () => tls()[key] });
+  }
+  return options;
 }
 
 function isTimeout(error: unknown): boolean {

@@ -53,7 +53,11 @@ export const metricTable = {
     'gauge',
     '1 while this bridge finishes what is in flight and takes no more, or it or its cluster is drained.',
   ),
-  tombolo_certificate_expiry_timestamp_seconds: always('gauge', 'When a certificate in use runs out.', 'use'),
+  tombolo_certificate_expiry_timestamp_seconds: always(
+    'gauge',
+    'When a certificate in use runs out (use ending in _ca: the first of the authorities that are still valid).',
+    'use',
+  ),
 
   tombolo_link_up: master('gauge', '1 when the link to the peer is up.', 'peer'),
   tombolo_link_round_trip_seconds: master('gauge', 'The latest round trip on the link.', 'peer'),

@@ -130,11 +130,6 @@ export class Metrics {
     this.#set.set('tombolo_link_blocked', [peer, reason], blocked ? 1 : 0);
   }
 
-  /** When the certificate for `use` (link, admin, broker) runs out, in seconds since 1970. */
-  certificateExpires(use: string, timestampSeconds: number): void {
-    this.#set.set('tombolo_certificate_expiry_timestamp_seconds', [use], timestampSeconds);
-  }
-
   /** The topology that is in force from now on; `reload` false for the one that the process starts with. */
   configApplied(hash: number, timestampSeconds: number, reload: boolean): void {
     this.#set.set('tombolo_config_hash', [], hash);

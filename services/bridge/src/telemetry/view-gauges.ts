@@ -70,6 +70,10 @@ export class ViewGauges {
     const { leaseRemainingMs } = view.election;
     if (leaseRemainingMs === undefined) set.clear('tombolo_lease_remaining_seconds');
     else set.set('tombolo_lease_remaining_seconds', [], leaseRemainingMs / 1000);
+    set.clear('tombolo_certificate_expiry_timestamp_seconds');
+    for (const { use, expiresSeconds } of view.certificates) {
+      set.set('tombolo_certificate_expiry_timestamp_seconds', [use], expiresSeconds);
+    }
     this.#collectLinks(view);
     this.#collectConnectors(view);
     this.#collectDemand(view);

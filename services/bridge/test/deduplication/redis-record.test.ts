@@ -35,7 +35,7 @@ afterEach(async () => {
 const silent = pino({ level: 'silent' });
 
 function storeAt(uri: string, timeoutMs = 300): RedisRecordStore {
-  const server = { uri, username: undefined, password: undefined };
+  const server = { uri, username: undefined, password: undefined, tls: undefined };
   const client = new RedisClient({ server, commandTimeoutMs: timeoutMs, random: Math.random, log: silent });
   const store = new RedisRecordStore({ client, network: 'test', cluster: 'east', wallClock: () => Date.now() });
   closing.push(() => store.close());

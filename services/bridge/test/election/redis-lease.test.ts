@@ -33,7 +33,7 @@ function openClient({ uri = redis.uri, password = undefined as string | undefine
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
   const client = new RedisClient({
-    server: { uri, username: undefined, password },
+    server: { uri, username: undefined, password, tls: undefined },
     commandTimeoutMs: timeoutMs,
     random: Math.random,
     log,

@@ -1,4 +1,5 @@
 import type { Clock } from '@tombolo/kernel/clock';
+import type { BrokerTlsSource } from '../broker-tls.ts';
 
 /** One address of the cluster; several are tried in order. */
 export interface RabbitUri {
@@ -8,20 +9,12 @@ export interface RabbitUri {
   readonly tls: boolean;
 }
 
-/** What is needed to trust, and to be known, under TLS (AMQP and management alike). */
-export interface RabbitTls {
-  readonly ca?: Buffer | string;
-  readonly cert?: Buffer | string;
-  readonly key?: Buffer | string;
-  readonly serverName?: string;
-}
-
 /** The management API: `uris` are tried in order, e.g. `http://east-0.rabbit:15672`. */
 export interface ManagementConfig {
   readonly uris: readonly string[];
   readonly username: string;
   readonly password: string;
-  readonly tls?: RabbitTls;
+  readonly tls?: BrokerTlsSource;
 }
 
 export interface RabbitBrokerConfig {
@@ -32,7 +25,7 @@ export interface RabbitBrokerConfig {
   readonly uris: readonly RabbitUri[];
   readonly username: string;
   readonly password: string;
-  readonly tls?: RabbitTls;
+  readonly tls?: BrokerTlsSource;
   /** When given, a broker that says another cluster_name is refused. */
   readonly clusterName?: string;
   readonly management?: ManagementConfig;

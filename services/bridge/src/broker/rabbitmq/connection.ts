@@ -49,14 +49,7 @@ export class Connection {
     closed: (connection: Connection, error: unknown) => void,
   ): Promise<Connection> {
     const address = nameOf(uri);
-    const tls = uri.tls
-      ? {
-          ...(config.tls?.ca && { ca: config.tls.ca }),
-          ...(config.tls?.cert && { cert: config.tls.cert }),
-          ...(config.tls?.key && { key: config.tls.key }),
-          ...(config.tls?.serverName && { servername: config.tls.serverName }),
-        }
-      : {};
+    const tls = uri.tls ? config.tls?.() : {};
     try {
       const model = await connect(
         {

@@ -1,5 +1,6 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Agent, request } from 'undici';
+import type { BrokerTls } from '../broker-tls.ts';
 import type { BufferBinding, ExchangeProperties, Holding } from '../port.ts';
 import { argumentsFromJson } from './binding-arguments.ts';
 import type { BindingFact, ExchangeFact } from './binding-table.ts';
@@ -20,6 +21,7 @@ const timeoutMs = 10_000;
 export class Management {
   readonly #config: ManagementConfig;
   #agent: Agent | undefined;
+  #tls: BrokerTls | undefined;
   readonly #authorization: string;
   #preferred = 0;
 
@@ -174,18 +176,16 @@ export class Management {
   }
 
   #dispatcher(): Agent {
-    const { tls } = this.#config;
-    this.#agent ??= new Agent({
+    const tls = this.#config.tls?.();
+    if (this.#agent && tls === this.#tls) return this.#agent;
+    // Its connections end when what was asked on them is answered.
+    void this.#agent?.close();
+    this.#tls = tls;
+    this.#agent = new Agent({
       connections: 2,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
-      connect: {
-        timeout: 3_000,
-        ...(tls?.ca && { ca: tls.ca }),
-        ...(tls?.cert && { cert: tls.cert }),
-        ...(tls?.key && { key: tls.key }),
-        ...(tls?.serverName && { servername: tls.serverName }),
-      },
+      connect: { timeout: 3_000, ...tls },
     });
     return this.#agent;
   }

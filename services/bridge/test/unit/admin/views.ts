@@ -44,6 +44,7 @@ export function viewOf(changes: Partial<BridgeView> = {}): BridgeView {
     streams: [],
     topicBuffers: [],
     differences: [],
+    certificates: [],
     notes: [],
     ...changes,
   };
