@@ -1,9 +1,11 @@
 import { createInterface } from 'node:readline/promises';
 import type { DropResult, ParkedMessage, ParkedPage, ReplayResult } from '@tombolo/bridge/admin/view';
 import { Fault } from '@tombolo/kernel/fault';
-import type { Command } from 'commander';
-import { type OperationOptions, operate, withOperationOptions } from './operation.ts';
-import { coloured, plain, printable, renderBytes, renderTable } from './render.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type AnswerOptions, withAnswerOptions, writeAnswer } from './answer.ts';
+import { ask, type BridgeOptions, withBridgeOptions } from './bridge-client.ts';
+import { type Display, paper, printable, renderBytes } from './display.ts';
+import { renderTable } from './table.ts';
 
 interface Selection {
   readonly id?: string;
@@ -12,57 +14,62 @@ interface Selection {
   readonly reason?: string;
 }
 
-type ListOptions = Selection &
-  OperationOptions & { readonly page: string; readonly pageSize: string; readonly json?: boolean };
+type ListOptions = Selection & BridgeOptions & AnswerOptions & { readonly page: number; readonly pageSize: number };
 type ChangeOptions = Selection &
-  OperationOptions & {
-    readonly all?: boolean;
-    readonly dryRun?: boolean;
-    readonly yes?: boolean;
-    readonly json?: boolean;
-  };
+  BridgeOptions &
+  AnswerOptions & { readonly all?: boolean; readonly dryRun?: boolean; readonly yes?: boolean };
 
 /** Thousands of messages that are stored one by one take their time. */
 const timeoutMs = 600_000;
 const path = '/api/v1/dead-letters';
+const exitCodes = '\nExit code: 0 done; 1 refused; 2 bad usage; 3 not reachable.';
 
 /** `tombolo dead-letters list|replay|drop`: what could not be delivered. */
 export function deadLettersCommand(program: Command): void {
   const group = program.command('dead-letters').description('show, replay or drop what could not be delivered');
   withSelection(group.command('list'))
     .description('show what is parked, and why; they stay as they are')
-    .option('--page <number>', 'which page', '1')
-    .option('--page-size <number>', 'how many on a page', '100')
-    .option('--json', 'as JSON, which is what it is anyway when this is no terminal')
-    .action(async ({ page, pageSize, json, ...options }: ListOptions) => {
-      const query = new URLSearchParams({ ...selectionOf(options), page, pageSize });
-      const found = await operate<ParkedPage>(`${path}?${query}`, options, undefined, { method: 'GET', timeoutMs });
-      process.stdout.write(json || !process.stdout.isTTY ? `${JSON.stringify(found)}\n` : renderParked(found));
+    .addHelpText('after', exitCodes)
+    .option('--page <number>', 'which page', wholeNumber(), 1)
+    .option('--page-size <number>', 'how many on a page, at most 1000', wholeNumber(1_000), 100)
+    .action(async ({ page, pageSize, ...options }: ListOptions) => {
+      const query = new URLSearchParams({ ...selectionOf(options), page: `${page}`, pageSize: `${pageSize}` });
+      writeAnswer(options, await ask<ParkedPage>(`${path}?${query}`, options, { timeoutMs }), renderParked);
     });
   withChange(group.command('replay'))
     .description('give dead letters back to the queues that they were taken from')
+    .addHelpText('after', exitCodes)
     .action(async (options: ChangeOptions) => {
       const body = { ...checked(options, 'replay'), dryRun: options.dryRun ?? false };
-      show(options, await change<ReplayResult>('replay', options, body), renderReplay(body.dryRun));
+      writeAnswer(options, await change<ReplayResult>('replay', options, body), renderReplay(body.dryRun));
     });
   withChange(group.command('drop'))
     .description('delete dead letters for good')
+    .addHelpText('after', exitCodes)
     .option('--yes', 'do not ask')
     .action(async (options: ChangeOptions) => {
       const selected = checked(options, 'drop');
       const dry = () => change<DropResult>('drop', options, { ...selected, dryRun: true });
-      if (options.dryRun) return show(options, await dry(), renderDrop(true));
+      if (options.dryRun) return writeAnswer(options, await dry(), renderDrop(true));
       if (!options.yes) {
         if (!process.stdin.isTTY)
           throw new Fault('TOMBOLO_USAGE', 'This is no terminal to ask on: add --yes, or --dry-run.');
-        if (!(await confirmed((await dry()).selected))) return;
+        if (!(await confirmed((await dry()).selected))) {
+          process.stderr.write('tombolo: nothing was dropped\n');
+          process.exitCode = 1;
+          return;
+        }
       }
-      show(options, await change<DropResult>('drop', options, { ...selected, dryRun: false }), renderDrop(false));
+      writeAnswer(
+        options,
+        await change<DropResult>('drop', options, { ...selected, dryRun: false }),
+        renderDrop(false),
+      );
     });
 }
 
 function withSelection(command: Command): Command {
-  return withOperationOptions(command)
+  return withAnswerOptions(withBridgeOptions(command))
     .option('--id <id>', 'the one with this id, or with this message id')
     .option('--destination <name>', 'those of this queue or exchange')
     .option('--peer <cluster>', 'those that this cluster could not take')
@@ -70,15 +77,22 @@ function withSelection(command: Command): Command {
 }
 
 function withChange(command: Command): Command {
-  return withSelection(command)
-    .option('--all', 'all of them')
-    .option('--dry-run', 'only say how many it would be')
-    .option('--json', 'as JSON, for scripts');
+  return withSelection(command).option('--all', 'all of them').option('--dry-run', 'only say how many it would be');
 }
 
 function selectionOf({ id, destination, peer, reason }: Selection): Record<string, string> {
   const given = Object.entries({ id, destination, peer, reason }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given) as Record<string, string>;
+}
+
+/** Reads a number from 1 on. */
+function wholeNumber(highest = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (Number.isInteger(number) && number >= 1 && number <= highest) return number;
+    const range = highest === Number.MAX_SAFE_INTEGER ? 'from 1 on' : `from 1 to ${highest}`;
+    throw new InvalidArgumentError(`expected a whole number ${range}.`);
+  };
 }
 
 function checked(options: ChangeOptions, doing: string): Record<string, string | boolean> {
@@ -89,8 +103,8 @@ function checked(options: ChangeOptions, doing: string): Record<string, string |
   throw new Fault('TOMBOLO_USAGE', `Nothing is selected to ${doing}; ${which}.`);
 }
 
-function change<Result>(doing: string, options: OperationOptions, body: object): Promise<Result> {
-  return operate<Result>(`${path}/${doing}`, options, body, { timeoutMs });
+function change<Result>(doing: string, options: BridgeOptions, body: object): Promise<Result> {
+  return ask<Result>(`${path}/${doing}`, options, { method: 'POST', body, timeoutMs });
 }
 
 async function confirmed(count: number): Promise<boolean> {
@@ -99,10 +113,6 @@ async function confirmed(count: number): Promise<boolean> {
   const answer = await asking.question(`Delete ${messages(count)} for good? [y/N] `);
   asking.close();
   return /^y(es)?$/i.test(answer.trim());
-}
-
-function show<Result>(options: ChangeOptions, result: Result, render: (result: Result) => string): void {
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : render(result));
 }
 
 const messages = (count: number) => `${count} message${count === 1 ? '' : 's'}`;
@@ -125,8 +135,8 @@ export function renderDrop(dryRun: boolean): (result: DropResult) => string {
 }
 
 /** A table of dead letters, the reason last, and how many there are. */
-export function renderParked({ items, total, page, pageSize, queue, complete }: ParkedPage): string {
-  const palette = process.stdout.isTTY && !process.env['NO_COLOR'] ? coloured : plain;
+export function renderParked(parked: ParkedPage, display: Display = paper): string {
+  const { items, total, page, pageSize, queue, complete } = parked;
   if (total === 0) return `nothing${complete ? '' : ' among those that were read'} in ${printable(queue)}\n`;
   const rows = renderTable<ParkedMessage>(
     items,
@@ -140,7 +150,7 @@ export function renderParked({ items, total, page, pageSize, queue, complete }: 
       { title: 'TYPE', cell: ({ contentType }) => contentType },
       { title: 'REASON', cell: ({ reason }) => reason },
     ],
-    palette,
+    display,
   );
   const first = (page - 1) * pageSize + 1;
   const last = Math.max(first, first + items.length - 1);

@@ -2,13 +2,14 @@ import type { DrainCheck, DrainRow } from '@tombolo/bridge/admin/drain-check';
 import type { DrainScope } from '@tombolo/bridge/admin/operations';
 import type { DrainView, LeftOver } from '@tombolo/bridge/admin/view';
 import type { Command } from 'commander';
-import { type OperationOptions, operate, withOperationOptions } from './operation.ts';
-import { type Palette, plain, printable, renderTable, terminalPalette } from './render.ts';
+import { type AnswerOptions, withAnswerOptions, writeAnswer } from './answer.ts';
+import { ask, type BridgeOptions, withBridgeOptions } from './bridge-client.ts';
+import { type Display, paper, printable, renderSentence } from './display.ts';
+import { renderTable } from './table.ts';
 
-interface DrainOptions extends OperationOptions {
+interface DrainOptions extends BridgeOptions, AnswerOptions {
   readonly cluster?: boolean;
   readonly check?: boolean;
-  readonly json?: boolean;
 }
 
 /** What `POST /api/v1/drain` answers. */
@@ -19,37 +20,38 @@ export interface Drained {
 }
 
 /** A drain takes as long as `drainTimeout` allows it, and a look at what is left waits for the broker's statistics. */
-const patient = { timeoutMs: 600_000 };
+const timeoutMs = 600_000;
 
 /** `tombolo drain`: this process, the cluster, or the question whether anything is left. */
 export function drainCommand(program: Command): void {
-  withOperationOptions(program.command('drain'))
+  withAnswerOptions(withBridgeOptions(program.command('drain')))
     .description('settle what is in flight and hand over to a standby; or empty a cluster, and ask what is left of it')
     .option('--cluster', 'bring nothing in any more, until `tombolo resume --cluster`, also after restarts')
     .option('--check', 'change nothing: is it safe to switch this site off, and if not, what is left')
-    .option('--json', 'as JSON; so it is too where standard output is no terminal')
-    .addHelpText('after', '\nExit code: 0 only when nothing is left; 1.')
-    .action(async ({ cluster, check, json, ...options }: DrainOptions, command: Command) => {
+    .addHelpText(
+      'after',
+      '\nExit code: 0 only when nothing is left; 1 something is, or refused; 2 bad usage; 3 not reachable.',
+    )
+    .action(async ({ cluster, check, ...options }: DrainOptions, command: Command) => {
       if (cluster && check) command.error('error: --cluster drains, --check only looks: choose one');
-      const asJson = json || !process.stdout.isTTY;
       if (check) {
-        const found = await operate<DrainCheck>('/api/v1/drain', options, undefined, { ...patient, method: 'GET' });
-        process.stdout.write(asJson ? `${JSON.stringify(found)}\n` : renderDrainCheck(found, terminalPalette()));
+        const found = await ask<DrainCheck>('/api/v1/drain', options, { timeoutMs });
+        writeAnswer(options, found, renderDrainCheck);
         if (found.left) process.exitCode = 1;
         return;
       }
       const scope: DrainScope = cluster ? 'cluster' : 'process';
-      const drained = await operate<Drained>('/api/v1/drain', options, { scope }, patient);
-      process.stdout.write(asJson ? `${JSON.stringify(drained)}\n` : renderDrained(drained, terminalPalette()));
+      const drained = await ask<Drained>('/api/v1/drain', options, { method: 'POST', body: { scope }, timeoutMs });
+      writeAnswer(options, drained, renderDrained);
       if (drained.left.length > 0) process.exitCode = 1;
     });
 }
 
 /** What is drained now, how to undo it, and what was not settled in time. */
-export function renderDrained({ left, drains }: Drained, colours: Palette = plain): string {
-  const lines = drains.map(({ text }) => printable(text));
+export function renderDrained({ left, drains }: Drained, display: Display = paper): string {
+  const lines = drains.flatMap(({ text }) => renderSentence('', printable(text), display));
   if (left.length > 0) {
-    lines.push('', colours.bad('Not settled in time, and given back to its queue:'));
+    lines.push('', display.palette.bad('Not settled in time, and given back to its queue:'));
     lines.push(
       ...renderTable(
         left,
@@ -58,7 +60,7 @@ export function renderDrained({ left, drains }: Drained, colours: Palette = plai
           { title: 'PEER', cell: ({ peer }) => peer },
           { title: 'MESSAGES', align: 'right', cell: ({ messages }) => messages },
         ],
-        colours,
+        display,
       ),
     );
   }
@@ -66,7 +68,8 @@ export function renderDrained({ left, drains }: Drained, colours: Palette = plai
 }
 
 /** A table of what is left, what the numbers are worth, and the answer to the question. */
-export function renderDrainCheck(check: DrainCheck, colours: Palette = plain): string {
+export function renderDrainCheck(check: DrainCheck, display: Display = paper): string {
+  const { palette } = display;
   const { cluster, items, ageMs, notes, left, complete } = check;
   const lines: string[] = [];
   if (items.length > 0) {
@@ -83,16 +86,16 @@ export function renderDrainCheck(check: DrainCheck, colours: Palette = plain): s
           { title: 'BUFFERED', align: 'right', cell: ({ buffered }) => buffered },
           { title: 'WHY IT WILL NOT LEAVE', cell: ({ stays }) => stays ?? '' },
         ],
-        colours,
+        display,
       ),
       '',
     );
   }
-  for (const note of notes) lines.push(printable(note));
+  for (const note of notes) lines.push(...renderSentence('', printable(note), display));
   lines.push(`Ready: ${ageOf(ageMs.ready)}. Unacknowledged: ${ageOf(ageMs.unacknowledged)}.`);
-  if (!left) lines.push(colours.good(`Nothing is left at ${cluster}.`));
-  else if (items.length > 0) lines.push(colours.bad(`Messages are left at ${cluster}: do not switch it off.`));
-  else if (!complete) lines.push(colours.bad(`Whether anything is left at ${cluster} is not known.`));
+  if (!left) lines.push(palette.good(`Nothing is left at ${cluster}.`));
+  else if (items.length > 0) lines.push(palette.bad(`Messages are left at ${cluster}: do not switch it off.`));
+  else if (!complete) lines.push(palette.bad(`Whether anything is left at ${cluster} is not known.`));
   return `${lines.join('\n')}\n`;
 }
 

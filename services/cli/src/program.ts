@@ -1,23 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { Fault, messageOf } from '@tombolo/kernel/fault';
 import { Command, CommanderError } from 'commander';
+import { Unreachable } from './bridge-client.ts';
 import { cleanupCommand } from './cleanup.ts';
+import { completionCommands } from './completion.ts';
 import { deadLettersCommand } from './dead-letters.ts';
 import { drainCommand } from './drain.ts';
 import { pauseCommands } from './pause.ts';
 import { releaseCommand } from './release.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
-import { Unreachable } from './snapshot.ts';
 import { statusCommand } from './status.ts';
 import { traceCommand } from './trace.ts';
 import { validateCommand } from './validate.ts';
 
-/**
- * Runs the command with these arguments (without node and script). Usage that is not understood is explained on
- * standard error and makes exit code 2; a command that has a code of its own sets `process.exitCode`.
- */
-export async function runProgram(args: readonly string[]): Promise<void> {
+/** The command with all that it understands; nothing is done until it is told to parse. */
+export function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   // Commands inherit these settings when they are added, so they come first.
   const program = new Command('tombolo')
@@ -37,10 +35,19 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     releaseCommand,
     cleanupCommand,
     deadLettersCommand,
+    completionCommands,
   ];
   for (const add of commands) add(program);
+  return program;
+}
+
+/**
+ * Runs the command with these arguments (without node and script). Usage that is not understood is explained on
+ * standard error and makes exit code 2; a command that has a code of its own sets `process.exitCode`.
+ */
+export async function runProgram(args: readonly string[]): Promise<void> {
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await createProgram().parseAsync(args, { from: 'user' });
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
       process.exitCode = thrown.exitCode === 0 ? 0 : 2;

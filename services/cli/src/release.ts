@@ -1,27 +1,26 @@
 import type { GivenBack } from '@tombolo/bridge/admin/view';
 import type { Command } from 'commander';
-import { type OperationOptions, operate, withOperationOptions } from './operation.ts';
-import { type Palette, plain, renderTable, terminalPalette } from './render.ts';
+import { type AnswerOptions, withAnswerOptions, writeAnswer } from './answer.ts';
+import { ask, type BridgeOptions, withBridgeOptions } from './bridge-client.ts';
+import { type Display, paper } from './display.ts';
+import { renderTable } from './table.ts';
 
-interface ReleaseOptions extends OperationOptions {
+interface ReleaseOptions extends BridgeOptions, AnswerOptions {
   readonly peer: string;
   readonly dryRun?: boolean;
-  readonly json?: boolean;
 }
 
 /** `tombolo release`: what is held for a peer that will not return goes back to its queues. */
 export function releaseCommand(program: Command): void {
-  withOperationOptions(program.command('release'))
+  withAnswerOptions(withBridgeOptions(program.command('release')))
     .description('give back what is held for a peer that will not return; refused while the peer is linked')
     .requiredOption('--peer <cluster>', 'the peer')
     .option('--dry-run', 'only say what would be given back, and how much of it may be doubled')
-    .option('--json', 'as JSON; so it is too where standard output is no terminal')
-    .action(async ({ peer, dryRun = false, json, ...options }: ReleaseOptions) => {
-      const answer = await operate<{ items: readonly GivenBack[] }>('/api/v1/release', options, { peer, dryRun });
-      const asJson = json || !process.stdout.isTTY;
-      process.stdout.write(
-        asJson ? `${JSON.stringify(answer)}\n` : renderReleased(peer, answer.items, dryRun, terminalPalette()),
-      );
+    .addHelpText('after', '\nExit code: 0 given back, or nothing was held; 1 refused; 2 bad usage; 3 not reachable.')
+    .action(async ({ peer, dryRun = false, ...options }: ReleaseOptions) => {
+      const body = { peer, dryRun };
+      const released = await ask<{ items: readonly GivenBack[] }>('/api/v1/release', options, { method: 'POST', body });
+      writeAnswer(options, released, ({ items }, display) => renderReleased(peer, items, dryRun, display));
     });
 }
 
@@ -30,7 +29,7 @@ export function renderReleased(
   peer: string,
   items: readonly GivenBack[],
   dryRun: boolean,
-  colours: Palette = plain,
+  display: Display = paper,
 ): string {
   if (items.length === 0) return `nothing is held for ${peer}\n`;
   const table = renderTable(
@@ -40,7 +39,7 @@ export function renderReleased(
       { title: dryRun ? 'WOULD GO BACK' : 'GIVEN BACK', align: 'right', cell: ({ messages }) => messages },
       { title: 'MAY BE DOUBLED', align: 'right', cell: ({ mayBeDoubled }) => mayBeDoubled },
     ],
-    colours,
+    display,
   );
   return `${table.join('\n')}\n`;
 }

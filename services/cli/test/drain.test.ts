@@ -1,11 +1,10 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { DrainCheck, DrainRow } from '@tombolo/bridge/admin/drain-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { renderDrainCheck, renderDrained } from '../src/drain.ts';
-import { runProgram } from '../src/program.ts';
 import { renderReleased } from '../src/release.ts';
-import { renderStatus } from '../src/render.ts';
+import { renderStatus } from '../src/status-page.ts';
+import { call } from './call.ts';
+import { fakeBridge, lineOf } from './fake-bridge.ts';
 import { withStatus } from './snapshots.ts';
 
 const row = (destination: string, changes: Partial<DrainRow> = {}): DrainRow => ({
@@ -19,44 +18,11 @@ const nothingLeft: DrainCheck = {
   ageMs: { ready: 0, unacknowledged: 10_000 },
 };
 
-const servers: Server[] = [];
-
 /** A bridge that answers with this; `asked` is what it was asked. */
-async function bridge(status: number, answer: object): Promise<{ url: string; asked: string[] }> {
-  const asked: string[] = [];
-  const server = createServer(async (request: IncomingMessage, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    asked.push(`${request.method} ${request.url}${body && ` ${body}`}`);
-    response.statusCode = status;
-    response.end(JSON.stringify(answer));
-  });
-  servers.push(server);
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+async function bridge(status: number, answer: object) {
+  const { url, asked } = await fakeBridge(() => [status, answer]);
+  return { url, asked: () => asked.map(lineOf) };
 }
-
-async function call(...args: string[]): Promise<{ out: string; err: string; code: number }> {
-  let [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  process.exitCode = undefined;
-  await runProgram(args);
-  vi.restoreAllMocks();
-  const code = Number(process.exitCode ?? 0);
-  process.exitCode = undefined;
-  return { out, err, code };
-}
-
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-});
 
 describe('what is left, on the terminal', () => {
   it('is a table with the reasons, how old the numbers are, and the answer', () => {
@@ -92,7 +58,7 @@ describe('tombolo drain', () => {
     const drains = [{ scope: 'process', text: 'This bridge is drained.' }];
     const clean = await bridge(200, { scope: 'process', left: [], drains });
     expect(await call('drain', '--url', clean.url)).toMatchObject({ code: 0, err: '' });
-    expect(clean.asked).toEqual(['POST /api/v1/drain {"scope":"process"}']);
+    expect(clean.asked()).toEqual(['POST /api/v1/drain {"scope":"process"}']);
     const left = [{ destination: 'orders', peer: 'east', messages: 5 }];
     const late = await bridge(200, { scope: 'process', left, drains });
     const { code, out } = await call('drain', '--url', late.url);
@@ -110,10 +76,12 @@ describe('tombolo drain', () => {
   it('drains the cluster, and undoes both', async () => {
     const { url, asked } = await bridge(200, { scope: 'cluster', left: [], drains: [] });
     expect((await call('drain', '--cluster', '--url', url)).code).toBe(0);
-    expect((await call('resume', '--cluster', '--url', url)).out).toBe('cluster: not drained any more\n');
+    expect(JSON.parse((await call('resume', '--cluster', '--url', url)).out)).toMatchObject({ drains: [] });
+    expect((await call('resume', '--cluster', '--table', '--url', url)).out).toBe('cluster: not drained any more\n');
     expect((await call('resume', '--process', '--url', url)).code).toBe(0);
-    expect(asked).toEqual([
+    expect(asked()).toEqual([
       'POST /api/v1/drain {"scope":"cluster"}',
+      'POST /api/v1/resume {"scope":"cluster"}',
       'POST /api/v1/resume {"scope":"cluster"}',
       'POST /api/v1/resume {"scope":"process"}',
     ]);
@@ -123,7 +91,7 @@ describe('tombolo drain', () => {
     const empty = await bridge(200, nothingLeft);
     const { code, out } = await call('drain', '--check', '--url', empty.url);
     expect([code, JSON.parse(out)]).toEqual([0, nothingLeft]);
-    expect(empty.asked).toEqual(['GET /api/v1/drain']);
+    expect(empty.asked()).toEqual(['GET /api/v1/drain']);
     const full = await bridge(200, { ...nothingLeft, left: true, items: [row('q', { ready: 1 })] });
     expect((await call('drain', '--check', '--json', '--url', full.url)).code).toBe(1);
   });
@@ -149,7 +117,7 @@ describe('tombolo release', () => {
     const { url, asked } = await bridge(200, { items });
     const { code, out } = await call('release', '--peer', 'east', '--dry-run', '--url', url);
     expect([code, JSON.parse(out)]).toEqual([0, { items }]);
-    expect(asked).toEqual(['POST /api/v1/release {"peer":"east","dryRun":true}']);
+    expect(asked()).toEqual(['POST /api/v1/release {"peer":"east","dryRun":true}']);
     expect(renderReleased('east', items, false)).toBe(
       'DESTINATION  GIVEN BACK  MAY BE DOUBLED\norders                5               4\n',
     );

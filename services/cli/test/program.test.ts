@@ -1,24 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runProgram } from '../src/program.ts';
-
-/** What a call writes and the exit code it asks for. */
-async function call(...args: string[]) {
-  let [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    err += text;
-    return true;
-  });
-  process.exitCode = undefined;
-  await runProgram(args);
-  vi.restoreAllMocks();
-  const code = process.exitCode ?? 0;
-  process.exitCode = undefined;
-  return { out, err, code };
-}
+import { call } from './call.ts';
 
 describe('the command', () => {
   beforeEach(() => {

@@ -1,28 +1,19 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { freePorts } from '@tombolo/testing/free-port';
+import { describe, expect, it } from 'vitest';
 import { takeSnapshot } from '../src/snapshot.ts';
+import { fakeBridge } from './fake-bridge.ts';
 import { demandFor, healthy } from './snapshots.ts';
 
-const servers: Server[] = [];
-
-/** A bridge of which 2,500 queues are in demand, or whatever else `answer` makes of a URL. */
-async function serve(answer: (url: URL) => unknown): Promise<string> {
-  const server = createServer((request, response) => {
-    const body = answer(new URL(request.url ?? '/', 'http://bridge'));
-    response.statusCode = body === undefined ? 404 : 200;
-    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+/** Whatever `answer` makes of a URL; undefined: nothing is there. */
+async function serve(answer: (url: URL) => object | string | undefined): Promise<string> {
+  const { url } = await fakeBridge(({ url: asked }) => {
+    const body = answer(asked);
+    return body === undefined ? [404, '{}'] : [200, body];
   });
-  servers.push(server);
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return url;
 }
 
 describe('asking a bridge for its status', () => {
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.close();
-  });
-
   it('reads every page of a table', async () => {
     const all = Array.from({ length: 2_500 }, (_, i) => demandFor(`q${i}`));
     const url = await serve(({ pathname, searchParams }) => {
@@ -31,24 +22,24 @@ describe('asking a bridge for its status', () => {
       const rows = pathname === '/api/v1/demand' ? all : [];
       return { items: rows.slice((page - 1) * pageSize, page * pageSize), total: rows.length, page, pageSize };
     });
-    const snapshot = await takeSnapshot(url);
+    const snapshot = await takeSnapshot({ url });
     expect(snapshot.demand).toHaveLength(2_500);
     expect(snapshot.status.cluster).toBe('west');
   });
 
   it('says in one sentence that nobody answers', async () => {
-    const url = await serve(() => ({}));
-    const server = servers.pop();
-    await new Promise((done) => server?.close(done));
-    await expect(takeSnapshot(url)).rejects.toThrow(`No bridge answers at ${url}: connection refused.`);
+    const [port] = await freePorts(1);
+    const url = `http://127.0.0.1:${port}`;
+    await expect(takeSnapshot({ url })).rejects.toThrow(`No bridge answers at ${url}: connection refused.`);
   });
 
   it('says that something else answers', async () => {
-    await expect(takeSnapshot(await serve(() => undefined))).rejects.toThrow(
-      'not the admin address of a Tombolo bridge',
-    );
-    await expect(takeSnapshot(await serve(() => '<html>'))).rejects.toThrow('does not speak JSON');
-    await expect(takeSnapshot(await serve(() => ({ status: 'ok' })))).rejects.toThrow('is not a Tombolo bridge');
-    await expect(takeSnapshot('127.0.0.1:7461')).rejects.toThrow('is no URL of a bridge');
+    for (const answer of [undefined, '<html>', { status: 'ok' }]) {
+      const url = await serve(() => answer);
+      await expect(takeSnapshot({ url })).rejects.toThrow(/is not a Tombolo bridge/);
+    }
+    const metrics = await fakeBridge(() => [404, { error: 'not_found', message: 'There is nothing here.' }]);
+    await expect(takeSnapshot(metrics)).rejects.toThrow(/serves no API \(bridge\.metrics\?\)/);
+    await expect(takeSnapshot({ url: '127.0.0.1:7461' })).rejects.toThrow('is no URL of a bridge');
   });
 });

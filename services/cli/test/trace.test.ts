@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { coloured } from '../src/render.ts';
+import { coloured, paper } from '../src/display.ts';
 import { renderTrace } from '../src/trace.ts';
 
 const trace = {
@@ -44,6 +44,6 @@ describe('a trace on the terminal', () => {
   });
 
   it('shows in red what stops messages', () => {
-    expect(renderTrace(trace, coloured)).toContain('\u001b[31m!\u001b[0m its broker is gone');
+    expect(renderTrace(trace, { ...paper, palette: coloured })).toContain('\u001b[31m!\u001b[0m its broker is gone');
   });
 });

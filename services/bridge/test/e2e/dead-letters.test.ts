@@ -49,8 +49,12 @@ describe.skipIf(noNodes())('what could not be delivered', () => {
     expect((await command('replay')).code).toBe(2);
     expect((await command('drop', '--all')).code).toBe(2); // asks, and this is no terminal
     const local = await west.consume('orders');
-    expect((await command('replay', '--id', 'order-1', '--dry-run')).output).toBe('would replay 1 of 1 message\n');
-    expect(await command('replay', '--id', 'order-1')).toMatchObject({ code: 0, output: 'replayed 1 of 1 message\n' });
+    expect((await command('replay', '--id', 'order-1', '--dry-run', '--table')).output).toBe(
+      'would replay 1 of 1 message\n',
+    );
+    expect(JSON.parse((await command('replay', '--id', 'order-1')).output)).toEqual({
+      ...{ selected: 1, replayed: 1, kept: [] },
+    });
     await local.wait(1);
     const { message } = local.got[0]!;
     expect(message.content.equals(large)).toBe(true);
@@ -61,7 +65,7 @@ describe.skipIf(noNodes())('what could not be delivered', () => {
     expect(Object.keys(message.properties.headers ?? {})).toEqual(['shop']);
     expect(await west.ready(parking)).toBe(1);
 
-    expect((await command('drop', '--peer', 'east', '--dry-run')).output).toBe('would drop 1 message\n');
+    expect((await command('drop', '--peer', 'east', '--dry-run', '--table')).output).toBe('would drop 1 message\n');
     expect((await command('drop', '--peer', 'east', '--yes', '--json')).output).toBe('{"selected":1,"dropped":1}\n');
     expect([await west.ready(parking), await west.ready('orders'), local.got.length]).toEqual([0, 0, 1]);
     await awaitUntil(

@@ -38,7 +38,7 @@ async function traced(network: Network, at: string, queue: string, conclusion: R
   ).catch((error) => {
     throw new Error(`${error.message}, but: ${said}`, { cause: error });
   });
-  const { code, output, errors } = await tombolo(['trace', queue, '--url', url]);
+  const { code, output, errors } = await tombolo(['trace', queue, '--table', '--url', url]);
   expect([code, errors]).toEqual([0, '']);
   return output;
 }

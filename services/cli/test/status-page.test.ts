@@ -1,6 +1,7 @@
 import type { Status } from '@tombolo/bridge/admin/status';
 import { describe, expect, it } from 'vitest';
-import { coloured, renderBytes, renderStatus, renderTable } from '../src/render.ts';
+import { coloured, paper, renderBytes } from '../src/display.ts';
+import { renderStatus } from '../src/status-page.ts';
 import { complaintsAbout } from '../src/verdict.ts';
 import { demandFor, healthy, linkTo, streamOf, withStatus } from './snapshots.ts';
 
@@ -61,19 +62,7 @@ describe('the status of a bridge', () => {
   });
 
   it('is coloured on a terminal only', () => {
-    expect(renderStatus(healthy(), coloured)).toContain('\u001b[32mAll is well.\u001b[0m');
-  });
-
-  it('aligns columns and shows what is not known as a dash', () => {
-    const rows = [
-      { name: 'a', size: 1000 },
-      { name: 'longer', size: undefined },
-    ];
-    const columns = [
-      { title: 'NAME', cell: (row: (typeof rows)[0]) => row.name },
-      { title: 'SIZE', align: 'right' as const, cell: (row: (typeof rows)[0]) => row.size },
-    ];
-    expect(renderTable(rows, columns)).toEqual(['NAME    SIZE', 'a       1000', 'longer     –']);
+    expect(renderStatus(healthy(), { ...paper, palette: coloured })).toContain('\u001b[32mAll is well.\u001b[0m');
   });
 
   it('shows bytes in units for people', () => {
