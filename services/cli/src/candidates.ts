@@ -25,7 +25,9 @@ export async function candidatesFor(program: Command, words: readonly string[]):
   if (word.startsWith('-')) return command.createHelp().visibleOptions(command).map(optionOf).filter(begun);
   const commands = command.createHelp().visibleCommands(command);
   if (commands.length > 0) {
-    return commands.map((each) => ({ value: each.name(), description: each.description() })).filter(begun);
+    return commands
+      .map((each) => ({ value: each.name(), description: each.summary() || each.description() }))
+      .filter(begun);
   }
   const argument = command.registeredArguments[Math.min(given, command.registeredArguments.length - 1)];
   if (!argument || (given >= command.registeredArguments.length && !argument.variadic)) return [];

@@ -15,6 +15,7 @@ interface Cleaned {
 /** `tombolo cleanup`: deletes what the bridge created on its broker for a peer. */
 export function cleanupCommand(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('cleanup')))
+    .summary('delete what was created for a lost peer')
     .description('delete what the bridge created for a peer that will not return: its topic buffers')
     .requiredOption('--peer <cluster>', 'the peer')
     .option('--dry-run', 'only say what would be deleted, and how many messages are in it')

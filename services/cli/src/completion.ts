@@ -10,6 +10,7 @@ type Shell = (typeof shells)[number];
 export function completionCommands(program: Command): void {
   program
     .command('completion')
+    .summary('what the TAB key needs')
     .description('print what makes the TAB key complete commands, options, and names that a running bridge knows')
     .addArgument(new Argument('<shell>', 'which one').choices(shells))
     .addHelpText(

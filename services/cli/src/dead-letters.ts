@@ -26,7 +26,10 @@ const exitCodes = '\nExit code: 0 done; 1 refused; 2 bad usage; 3 not reachable.
 
 /** `tombolo dead-letters list|replay|drop`: what could not be delivered. */
 export function deadLettersCommand(program: Command): void {
-  const group = program.command('dead-letters').description('show, replay or drop what could not be delivered');
+  const group = program
+    .command('dead-letters')
+    .summary('what could not be delivered')
+    .description('show, replay or drop what could not be delivered');
   withSelection(group.command('list'))
     .description('show what is parked, and why; they stay as they are')
     .addHelpText('after', exitCodes)

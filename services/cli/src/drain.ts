@@ -25,6 +25,7 @@ const timeoutMs = 600_000;
 /** `tombolo drain`: this process, the cluster, or the question whether anything is left. */
 export function drainCommand(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('drain')))
+    .summary('hand over to a standby, or empty a cluster')
     .description('settle what is in flight and hand over to a standby; or empty a cluster, and ask what is left of it')
     .option('--cluster', 'bring nothing in any more, until `tombolo resume --cluster`, also after restarts')
     .option('--check', 'change nothing: is it safe to switch this site off, and if not, what is left')

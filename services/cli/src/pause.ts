@@ -17,11 +17,13 @@ interface Operated {
 /** `tombolo pause` and `tombolo resume`: whether a connector takes messages, until the bridge restarts; `resume` undoes drains too. */
 export function pauseCommands(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('pause')))
+    .summary('stop a connector until restart')
     .description('take no more messages for a connector, until restart (`paused:` in the file lasts)')
     .argument('<connector>', 'its name')
     .addHelpText('after', '\nExit code: 0 paused; 1 refused; 2 bad usage; 3 not reachable.')
     .action((connector: string, options: PauseOptions) => set(connector, 'pause', options));
   withAnswerOptions(withBridgeOptions(program.command('resume')))
+    .summary('undo a pause or a drain')
     .description('take messages for a connector again, or undo a drain')
     .argument('[connector]', 'its name')
     .option('--cluster', 'undo `tombolo drain --cluster`')

@@ -21,23 +21,24 @@ export function createProgram(): Command {
   const program = new Command('tombolo')
     .description('Joins message-broker clusters into one network of brokers.')
     .version(String(version), '-V, --version')
+    .addHelpText(
+      'after',
+      '\nWhen something is wrong: tombolo status, then tombolo trace QUEUE. COMMAND --help has its exit codes.',
+    )
     .showHelpAfterError('Run it with --help for what it takes.')
     .showSuggestionAfterError()
     .exitOverride();
-  const commands = [
-    runCommand,
-    validateCommand,
-    schemaCommand,
-    statusCommand,
-    traceCommand,
-    pauseCommands,
-    drainCommand,
-    releaseCommand,
-    cleanupCommand,
-    deadLettersCommand,
-    completionCommands,
+  const groups: readonly [heading: string, commands: readonly ((program: Command) => void)[]][] = [
+    ['Run a bridge, and judge its file:', [runCommand, validateCommand, schemaCommand]],
+    ['Ask a running bridge:', [statusCommand, traceCommand]],
+    ['Operate a running bridge:', [pauseCommands, drainCommand, releaseCommand, cleanupCommand, deadLettersCommand]],
+    ['For the shell:', [completionCommands]],
   ];
-  for (const add of commands) add(program);
+  for (const [heading, commands] of groups) {
+    program.commandsGroup(heading);
+    for (const add of commands) add(program);
+  }
+  program.helpCommand('help [command]', 'what a command takes');
   return program;
 }
 

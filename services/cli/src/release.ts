@@ -13,6 +13,7 @@ interface ReleaseOptions extends BridgeOptions, AnswerOptions {
 /** `tombolo release`: what is held for a peer that will not return goes back to its queues. */
 export function releaseCommand(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('release')))
+    .summary('give back what is held for a lost peer')
     .description('give back what is held for a peer that will not return; refused while the peer is linked')
     .requiredOption('--peer <cluster>', 'the peer')
     .option('--dry-run', 'only say what would be given back, and how much of it may be doubled')

@@ -17,6 +17,7 @@ const watchEveryMs = 2_000;
 /** `tombolo status`: what a running bridge does and why something does not move. */
 export function statusCommand(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('status')))
+    .summary('is all well, and if not, why')
     .description('show role, broker, links, demand and streams of a running bridge, and why something does not move')
     .option('--watch', 'again every two seconds, until interrupted; as JSON, a line each time')
     .addHelpText('after', '\nExit code: 0 all is well; 1 degraded; 2 bad usage; 3 not reachable.')

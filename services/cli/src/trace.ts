@@ -7,6 +7,7 @@ import { type Display, paper, printable, renderSentence } from './display.ts';
 /** `tombolo trace DESTINATION`: why its messages move or do not, cluster by cluster. */
 export function traceCommand(program: Command): void {
   withAnswerOptions(withBridgeOptions(program.command('trace')))
+    .summary('why messages of a queue move or do not')
     .description('explain why the messages of a queue move or do not: what each cluster that can be reached says')
     .argument('<destination>', 'the name of a queue')
     .addHelpText('after', '\nExit code: 0 explained; 1 refused; 2 bad usage; 3 not reachable.')

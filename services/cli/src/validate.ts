@@ -1,5 +1,3 @@
-import { loadTopology } from '@tombolo/topology/load';
-import { renderProblem } from '@tombolo/topology/problem';
 import type { Command } from 'commander';
 
 /**
@@ -9,9 +7,16 @@ import type { Command } from 'commander';
 export function validateCommand(program: Command): void {
   program
     .command('validate')
+    .summary('check a topology file')
     .description('check a topology: every error and warning, with file, line and column')
     .argument('<file>', 'a topology file, or a directory of them')
-    .action((file: string) => {
+    .addHelpText('after', '\nExit code: 0 valid, perhaps with warnings; 2 not valid, with every error.')
+    .action(async (file: string) => {
+      // Loaded for this command alone: the others answer at once, and shells wait for completion.
+      const [{ loadTopology }, { renderProblem }] = await Promise.all([
+        import('@tombolo/topology/load'),
+        import('@tombolo/topology/problem'),
+      ]);
       const { topology, problems } = loadTopology(file, { env: process.env });
       for (const problem of problems) process.stderr.write(`${renderProblem(problem)}\n`);
       const warnings = problems.filter(({ severity }) => severity === 'warning').length;

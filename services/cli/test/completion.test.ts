@@ -33,7 +33,7 @@ describe('completion', () => {
     );
     expect(await offered('')).not.toContain('complete-words');
     expect(await offered('dr')).toEqual(['drain']);
-    expect((await call('complete-words', '--', 'tra')).out).toMatch(/^trace\texplain why/);
+    expect((await call('complete-words', '--', 'tra')).out).toMatch(/^trace\twhy messages/);
     expect(await offered('dead-letters', '')).toEqual(['list', 'replay', 'drop', 'help']);
   });
 

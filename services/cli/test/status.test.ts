@@ -1,6 +1,7 @@
 import { freePorts } from '@tombolo/testing/free-port';
 import { describe, expect, it } from 'vitest';
 import { takeSnapshot } from '../src/snapshot.ts';
+import { screenOf } from '../src/status.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import { demandFor, healthy } from './snapshots.ts';
 
@@ -41,5 +42,16 @@ describe('asking a bridge for its status', () => {
     const metrics = await fakeBridge(() => [404, { error: 'not_found', message: 'There is nothing here.' }]);
     await expect(takeSnapshot(metrics)).rejects.toThrow(/serves no API \(bridge\.metrics\?\)/);
     await expect(takeSnapshot({ url: '127.0.0.1:7461' })).rejects.toThrow('is no URL of a bridge');
+  });
+});
+
+describe('watching a bridge', () => {
+  const at = new Date(2026, 0, 2, 3, 4, 5);
+
+  it('shows what fits on the screen, the most urgent first, and says what does not', () => {
+    expect(screenOf('a\nb\n', 24, at)).toBe('03:04:05, every 2 s, Ctrl-C ends\na\nb\n');
+    expect(screenOf('a\nb\nc\nd\n', 4, at)).toBe(
+      '03:04:05, every 2 s, Ctrl-C ends; 2 more lines without --watch\na\nb\n',
+    );
   });
 });

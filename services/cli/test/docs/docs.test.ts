@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { metricTable } from '@tombolo/bridge/telemetry/metric-table';
@@ -80,6 +80,36 @@ async function complaintAboutCommand([program = '', ...args]: readonly string[])
   return [...others, ...alsoOthers].includes(program) ? undefined : `${program}: not a program that pages call`;
 }
 
+/** What the bridge serves, as its sources register it: `:name` and `${…}` stand for one part of a path, `*` for the rest. */
+function routePatterns(): RegExp[] {
+  const folder = join(root, 'services/bridge/src');
+  const sources = ['admin', 'link'].flatMap((part) =>
+    readdirSync(join(folder, part), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(join(folder, part, file), 'utf8')),
+  );
+  const paths = sources.flatMap((source) =>
+    [...source.matchAll(/['`](\/[a-z][\w/:.${}*-]*|\/)['`]/g)].map((found) => found[1]!),
+  );
+  return paths.map((path) => {
+    const parts = path
+      .replace(/[.]/g, '\\.')
+      .replace(/:\w+|\$\{[^}]*\}/g, '[^/]+')
+      .replace(/\*/g, '.*');
+    return new RegExp(`^${parts}/?$`);
+  });
+}
+
+/** The paths of the API that a page names: with a method in front, or as what curl is to get. */
+function pathsIn({ text }: Page): string[] {
+  const said = [...text.matchAll(/`(?:GET|POST|PUT|PATCH|DELETE) (\/[^\s`?]*)/g)].map((found) => found[1]!);
+  const curled = [...text.matchAll(/curl [^\n`]*?https?:\/\/[^/\s'"`]+:74\d\d(\/[^\s'"`?]*)/g)].map(
+    (found) => found[1]!,
+  );
+  return [...said, ...curled];
+}
+
+const routes = routePatterns();
 const pages = allPages();
 const named = pages.map((page) => [page.path, page] as const);
 const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined);
@@ -126,6 +156,11 @@ describe.each(named)('%s', (path, page) => {
     expect(dead).toEqual([]);
   });
 
+  it('names only paths that a bridge serves', () => {
+    const unknown = pathsIn(page).filter((each) => !routes.some((route) => route.test(each)));
+    expect(unknown).toEqual([]);
+  });
+
   it('names only metrics that exist', () => {
     const metrics = [...page.text.matchAll(/`(tombolo_[a-z_]+)[`{]/g)].map((found) => found[1]);
     expect(Object.keys(metricTable)).toEqual(expect.arrayContaining(metrics));
@@ -155,6 +190,10 @@ describe('the pages', () => {
     expect(await complaintAboutCommand(['make', 'tset'])).toMatch(/no such target/);
     expect(await complaintAboutMention(['trace'])).toBeUndefined();
     expect(await complaintAboutMention(['stauts'])).toBeDefined();
+    expect(
+      pathsIn({ path: '', text: '`GET /api/v1/status`' }).some((path) => routes.some((route) => route.test(path))),
+    ).toBe(true);
+    expect(routes.some((route) => route.test('/api/v1/sattus'))).toBe(false);
   });
 
   it('begin with a README that fits on a few screens', () => {
