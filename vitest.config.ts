@@ -2,6 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 const conditions = ['source'];
 const endToEnd = 'services/bridge/test/e2e/**/*.test.ts';
+/** What starts real brokers or Redis, or is judged by the clock over real sockets. */
+const servers = [
+  'services/bridge/test/{broker,deduplication,election,link}/**/*.test.ts',
+  'shared/testing/test/**/*.test.ts',
+];
 /** Real brokers are broken on purpose, and measured: too long for every day. `make faults` runs it. */
 const faults = ['services/bridge/test/faults/faults.test.ts', 'services/bridge/test/faults/nodes.test.ts'];
 
@@ -21,11 +26,13 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          // These compute, and may run beside anything.
           name: 'parts',
           include: ['shared/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts'],
-          exclude: [endToEnd, ...faults],
+          exclude: [endToEnd, ...servers, ...faults],
         },
       },
+      { extends: true, test: { name: 'servers', include: servers } },
       {
         extends: true,
         test: {

@@ -1,14 +1,36 @@
 #!/usr/bin/env bash
-# Runs every test but the faults of `make faults`, then says in one plain line how many passed, failed and were skipped. Arguments go to the test runner.
+# test.sh [ARGUMENT]...
+# Runs every test but the faults of `make faults`, in two lanes at a time: those with real servers, one file after the other, and beside
+# them, with what the processor has left, those that only compute, the simulation included. Each lane's report is printed as a whole;
+# then one plain line says how many of both passed, failed and were skipped. Arguments go to the test runner.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-report=.cache/test-report.json
+# Within scratch.sh, which ends whatever both lanes leave behind, also on Ctrl-C.
+if [[ ${1:-} != --lanes ]]; then exec infra/tools/scratch.sh bash "${BASH_SOURCE[0]}" --lanes "$@"; fi
+shift
+
+# lane NAME ARGUMENT...: a run of the test runner, with a report for programs.
+lane() {
+  local report=.cache/test-report-$1.json
+  shift
+  node node_modules/vitest/vitest.mjs run --passWithNoTests --reporter=default --reporter=json --outputFile.json="$report" "$@"
+}
+
 mkdir -p .cache
-rm -f "$report"
-code=0
-infra/tools/scratch.sh node node_modules/vitest/vitest.mjs run '--project=!faults' \
-  --reporter=default --reporter=json --outputFile.json="$report" "$@" || code=$?
-# A run that was interrupted has no result.
-((code == 130 || code == 143)) || node infra/tools/count-tests.mjs "$report" "$code"
-exit "$code"
+rm -f .cache/test-report-*.json
+printed=.cache/test-parts.txt
+parts=0
+servers=0
+(
+  # What servers do is judged by the clock, so they have the right of way.
+  renice --priority 15 --pid "$BASHPID" >/dev/null
+  lane parts --project parts --fileParallelism --maxWorkers=2 "$@"
+) >"$printed" 2>&1 &
+beside=$!
+lane servers --project servers --project 'end to end' "$@" || servers=$?
+wait "$beside" || parts=$?
+cat "$printed"
+node infra/tools/count-tests.mjs .cache/test-report-servers.json "$servers" .cache/test-report-parts.json "$parts"
+((servers == 0)) || exit "$servers"
+exit "$parts"

@@ -241,7 +241,7 @@ describe.skipIf(noNodes())('topics', () => {
     expect(subscriber.bodies()).toEqual([...numbered('x', 50), ...numbered('y', 50), ...numbered('z', 50)]);
   });
 
-  test('10,000 bindings over a link of 100 ms round trip are made in seconds', async (context) => {
+  test('3,000 bindings over a link of 100 ms round trip are made in seconds', async (context) => {
     const { net, at } = await network(['west', 'east'], [topicConnector('west', 'east')], {
       proxied: { link: ['west', 'east'] },
     });
@@ -251,11 +251,11 @@ describe.skipIf(noNodes())('topics', () => {
     const { queue } = await channels[0]!.assertQueue('', { exclusive: true });
     await Promise.all(
       channels.map(async (channel, index) => {
-        for (let key = index; key < 10_000; key += 16) await channel.bindQueue(queue, 'events', `key.${key}`);
+        for (let key = index; key < 3_000; key += 16) await channel.bindQueue(queue, 'events', `key.${key}`);
       }),
     );
     const before = performance.now();
-    await awaitUntil('all are made', async () => (await captured(at.west)).size === 10_000, within(60_000));
+    await awaitUntil('all are made', async () => (await captured(at.west)).size === 3_000, within(30_000));
     await context.annotate(`${Math.round(performance.now() - before)} ms after the last was made at the sink`);
   }, 120_000);
 
