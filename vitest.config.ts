@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const conditions = ['source'];
-const endToEnd = 'services/bridge/test/e2e/**/*.test.ts';
+const endToEnd = '{services/bridge,infra}/test/e2e/**/*.test.ts';
 /** What starts real brokers or Redis, or is judged by the clock over real sockets. */
 const servers = [
   'services/bridge/test/{broker,deduplication,election,link}/**/*.test.ts',
@@ -28,7 +28,11 @@ export default defineConfig({
         test: {
           // These compute, and may run beside anything.
           name: 'parts',
-          include: ['shared/*/test/**/*.test.ts', 'services/*/test/**/*.test.ts'],
+          include: [
+            'shared/*/test/**/*.test.ts',
+            'services/*/test/**/*.test.ts',
+            '{helm/tombolo,infra}/test/**/*.test.ts',
+          ],
           exclude: [endToEnd, ...servers, ...faults],
         },
       },

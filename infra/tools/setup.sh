@@ -40,6 +40,9 @@ install_packages() {
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v openssl >/dev/null || missing+=(openssl)
   command -v promtool >/dev/null || missing+=(prometheus)
+  command -v unzip >/dev/null || missing+=(unzip)
+  command -v shellcheck >/dev/null || missing+=(shellcheck)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   [[ -e /usr/share/activemq/bin/activemq.jar ]] || missing+=(activemq)
   for package in libxstream-java libjettison-java libxpp3-java; do
     [[ -e /usr/share/java/${package:3:-5}.jar ]] || missing+=("$package")
