@@ -96,10 +96,18 @@ function tokenOf(file: string): string {
   return token;
 }
 
+/** What certificates are refused for (node:tls), in words. */
+const untrusted = /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_(UNTRUSTED|SIGNATURE)/;
+
 function reasonOf(thrown: unknown, timeoutMs: number): string {
   const { name, cause } = thrown as { name?: string; cause?: { code?: string; message?: string } };
+  const { code = '', message = messageOf(thrown) } = cause ?? {};
   if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
-  if (cause?.code === 'ECONNREFUSED') return 'connection refused';
-  if (cause?.code === 'ENOTFOUND') return 'no such host';
-  return cause?.message ?? messageOf(thrown);
+  if (code === 'ECONNREFUSED') return 'connection refused';
+  if (code === 'ENOTFOUND') return 'no such host';
+  if (code.startsWith('HPE_')) return 'what answers there does not speak HTTP';
+  if (/wrong version number/.test(message)) return 'what answers there does not speak TLS; try http://';
+  if (untrusted.test(code))
+    return `its certificate is not trusted (${code}); NODE_EXTRA_CA_CERTS names a file of authorities`;
+  return message;
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type AnswerOptions, withAnswerOptions, writeAnswer } from './answer.ts';
 import { ask, type BridgeOptions, withBridgeOptions } from './bridge-client.ts';
 import { printable } from './display.ts';
+import { noteUnknownPeer } from './peer.ts';
 
 interface CleanupOptions extends BridgeOptions, AnswerOptions {
   readonly peer: string;
@@ -22,6 +23,7 @@ export function cleanupCommand(program: Command): void {
     .addHelpText('after', '\nExit code: 0 deleted, or nothing was there; 1 refused; 2 bad usage; 3 not reachable.')
     .action(async ({ peer, dryRun = false, ...options }: CleanupOptions) => {
       const cleaned = await ask<Cleaned>('/api/v1/cleanup', options, { method: 'POST', body: { peer, dryRun } });
+      if (cleaned.items.length === 0) await noteUnknownPeer(peer, options);
       writeAnswer(options, cleaned, (answer) => renderCleaned(peer, answer, dryRun));
     });
 }

@@ -36,6 +36,9 @@ export function drainCommand(program: Command): void {
     .action(async ({ cluster, check, ...options }: DrainOptions, command: Command) => {
       if (cluster && check) command.error('error: --cluster drains, --check only looks: choose one');
       if (check) {
+        // Silence would look like a hang.
+        if (process.stderr.isTTY)
+          process.stderr.write('Counting; the broker tells what is unacknowledged every few seconds ...\n');
         const found = await ask<DrainCheck>('/api/v1/drain', options, { timeoutMs });
         writeAnswer(options, found, renderDrainCheck);
         if (found.left) process.exitCode = 1;

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type AnswerOptions, withAnswerOptions, writeAnswer } from './answer.ts';
 import { ask, type BridgeOptions, withBridgeOptions } from './bridge-client.ts';
 import { type Display, paper } from './display.ts';
+import { noteUnknownPeer } from './peer.ts';
 import { renderTable } from './table.ts';
 
 interface ReleaseOptions extends BridgeOptions, AnswerOptions {
@@ -21,6 +22,7 @@ export function releaseCommand(program: Command): void {
     .action(async ({ peer, dryRun = false, ...options }: ReleaseOptions) => {
       const body = { peer, dryRun };
       const released = await ask<{ items: readonly GivenBack[] }>('/api/v1/release', options, { method: 'POST', body });
+      if (released.items.length === 0) await noteUnknownPeer(peer, options);
       writeAnswer(options, released, ({ items }, display) => renderReleased(peer, items, dryRun, display));
     });
 }

@@ -13,6 +13,7 @@ export function renderStatus(snapshot: Snapshot, display: Display = paper): stri
   const role = status.role === 'master' ? `master (incarnation ${status.incarnation})` : 'standby';
   const because = status.roleReason === undefined ? '' : `: ${printable(status.roleReason)}`;
   const brokerText = [broker.address, broker.product].filter((part) => part !== undefined).join(', ');
+  const paused = status.connectors.filter(({ state }) => state === 'paused').map(({ name }) => name);
   const field = (lead: string, text: string): string[] => renderSentence(lead, text, display);
   const state = broker.up ? palette.good('connected') : palette.bad('not connected');
   const lines = [
@@ -27,6 +28,7 @@ export function renderStatus(snapshot: Snapshot, display: Display = paper): stri
     ...field('demand   ', printable(broker.demandMethod)),
     // A bridge of an older version does not tell.
     ...(status.drains ?? []).flatMap(({ text }) => field('drained  ', palette.bad(printable(text)))),
+    ...(paused.length > 0 ? field('paused   ', palette.bad(printable(paused.join(', ')))) : []),
   ];
   if (complaints.length === 0) lines.push('', palette.good('All is well.'));
   else lines.push('', palette.bad('Needs attention'), ...complaints.flatMap((text) => field('  - ', text)));
@@ -67,7 +69,8 @@ export function renderStatus(snapshot: Snapshot, display: Display = paper): stri
   section('Streams', inOrder(streams), [
     { title: 'DESTINATION', cell: nameOf },
     { title: 'FLOW', cell: ({ role: end, peer }) => (end === 'source' ? `to ${peer}` : `from ${peer}`) },
-    { title: 'STATE', cell: ({ state }) => state },
+    // Open, and nothing can move: people call that waiting.
+    { title: 'STATE', cell: ({ state, blockedBy }) => (state === 'flowing' && blockedBy ? 'waiting' : state) },
     { title: 'SETTLED', align: 'right', cell: ({ accepted }) => accepted },
     { title: 'UNSETTLED', align: 'right', cell: ({ unsettled }) => unsettled },
     { title: 'CREDIT', align: 'right', cell: ({ credit }) => credit },

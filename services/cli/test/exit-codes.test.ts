@@ -24,8 +24,8 @@ const operations: readonly [args: readonly string[], answer: object][] = [
     ['drain', '--check'],
     { ...{ cluster: 'west', draining: true, left: false, complete: true, items: [], notes: [] }, ageMs: {} },
   ],
-  [['release', '--peer', 'east'], { items: [] }],
-  [['cleanup', '--peer', 'east'], { items: [] }],
+  [['release', '--peer', 'east'], { items: [{ destination: 'orders', messages: 1, mayBeDoubled: 0 }] }],
+  [['cleanup', '--peer', 'east'], { items: [{ queue: 'tombolo.topic.east.events', messages: 1 }] }],
   [['dead-letters', 'list'], { ...{ queue: 'q', items: [], total: 0, page: 1, pageSize: 100, complete: true } }],
   [['dead-letters', 'replay', '--all'], { selected: 0, replayed: 0, kept: [] }],
   [['dead-letters', 'drop', '--all', '--yes'], { selected: 0, dropped: 0 }],
@@ -100,6 +100,19 @@ describe('the exit code and the output of', () => {
     expect((await call('status', '--url', url)).code).toBe(3);
     expect((await call('status', '--wtach')).code).toBe(2);
   });
+
+  it.each(['release', 'cleanup'])(
+    '%s: 0 when there is nothing, with a hint where the peer is not one of the bridge’s',
+    async (name) => {
+      const { url } = await fakeBridge(({ url: { pathname } }) => [
+        200,
+        pathname === '/api/v1/status' ? healthy().status : { items: [] },
+      ]);
+      expect(await call(name, '--peer', 'east', '--url', url)).toEqual({ code: 0, out: '{"items":[]}\n', err: '' });
+      const hint = 'tombolo: west has no peer "esat"; there are: east\n';
+      expect(await call(name, '--peer', 'esat', '--url', url)).toEqual({ code: 0, out: '{"items":[]}\n', err: hint });
+    },
+  );
 
   it('drain: 1 while anything is left', async () => {
     const left = { cluster: 'west', left: true, complete: false, items: [], notes: [], ageMs: {} };

@@ -52,7 +52,15 @@ describe('the status of a bridge', () => {
       ].join('\n'),
     );
     expect(text.indexOf('  z  ')).toBeLessThan(text.indexOf('  a  '));
-    expect(text).toMatch(/b {2,}to east {2,}flowing.*The link to east is down\./);
+    expect(text).toMatch(/b {2,}to east {2,}waiting.*The link to east is down\./);
+  });
+
+  it('names at the top what an operator has paused, and calls a stream that cannot move waiting', () => {
+    const [connector] = healthy().status.connectors;
+    const { status, demand } = withStatus({ connectors: [{ ...connector!, state: 'paused' }] });
+    const text = renderStatus({ status, demand, streams: [streamOf('a', { blockedBy: 'no credit' })] });
+    expect(text.split('\nAll is well.')[0]).toContain('\npaused   west-to-east\n');
+    expect(text).toMatch(/ {2}a {2,}to east {2,}waiting .*no credit/);
   });
 
   it('does not let the name of a queue write to the terminal', () => {

@@ -112,7 +112,8 @@ export class Sinkhole {
     if (unavailable !== undefined) return `the queue is not available: ${unavailable}`;
     if (this.machine.blocked) return this.machine.blocked.detail;
     if (capacity === 0) return 'no consumer';
-    if (fill === 0 && ready >= window) return `the consumers are busy: ${ready} messages wait in the queue`;
+    if (fill === 0 && ready >= window)
+      return `the consumers are busy: ${ready === 1 ? '1 message waits' : `${ready} messages wait`} in the queue`;
     return undefined;
   }
 
