@@ -26,8 +26,9 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // These compute, and may run beside anything.
+          // These compute, and run beside anything, with what it leaves of the processor.
           name: 'parts',
+          testTimeout: 120_000,
           include: [
             'shared/*/test/**/*.test.ts',
             'services/*/test/**/*.test.ts',
