@@ -386,6 +386,7 @@ export class Bridge implements HostedBridge {
     const { holder, type } = election.view;
     this.#countRefusals();
     const certificates = this.#options.certificates?.() ?? [];
+    const streams = mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [];
     return {
       network: topology.network,
       cluster,
@@ -402,9 +403,9 @@ export class Bridge implements HostedBridge {
       connectors: this.#connectorViews(),
       demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
       topicBuffers: mastership ? mastership.topicSource.views() : [],
-      waiting: mastership?.backlog.views() ?? [],
+      waiting: mastership?.waiting(streams) ?? [],
       deadLetters: mastership?.deadLetters.view(),
-      streams: mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [],
+      streams,
       differences: this.#differences.views(),
       certificates,
       notes: [

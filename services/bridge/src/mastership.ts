@@ -1,6 +1,6 @@
 import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
-import type { BridgeView, LeftOver } from './admin/view.ts';
+import type { BridgeView, LeftOver, StreamView, WaitingView } from './admin/view.ts';
 import type { Broker } from './broker/port.ts';
 import type { BridgeParts } from './host.ts';
 import { Replies } from './reply/replies.ts';
@@ -51,7 +51,7 @@ export class Mastership {
   readonly topicSource: TopicSource;
   readonly deadLetters: DeadLetters;
   readonly parkedMessages: ParkedMessages;
-  readonly backlog: BacklogWatch;
+  readonly #backlog: BacklogWatch;
   readonly #exchanges: SeenExchanges;
   readonly #recorder: Recorder | undefined;
 
@@ -161,9 +161,8 @@ export class Mastership {
     this.topicSource = topicSource;
     this.deadLetters = deadLetters;
     this.parkedMessages = new ParkedMessages(broker, deadLetters, log);
-    this.backlog = new BacklogWatch({
+    this.#backlog = new BacklogWatch({
       clock,
-      wanted: () => source.wanted(),
       probe: (queue) => broker.sink.probe(queue),
     });
     this.#exchanges = exchanges;
@@ -181,6 +180,11 @@ export class Mastership {
   get troubles(): readonly string[] {
     const trouble = this.#recorder?.trouble;
     return trouble === undefined ? [] : [trouble];
+  }
+
+  /** What waits here although peers want it. @param streams as they are shown now */
+  waiting(streams: readonly StreamView[]): readonly WaitingView[] {
+    return this.#backlog.views([...this.source.wanted(streams)]);
   }
 
   /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */

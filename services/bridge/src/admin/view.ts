@@ -154,6 +154,8 @@ export interface StreamView {
   readonly blockedBy: string | undefined;
   /** Source: the same as one of `obstacleReasons`. */
   readonly blockedReason?: string | undefined;
+  /** Source: how long ago the oldest message was taken that is in hand and not settled; undefined: none is. */
+  readonly heldMs?: number | undefined;
   readonly epoch: string;
   readonly granted: number;
   /** Credit left: granted less what was taken. */

@@ -13,13 +13,12 @@ export interface Wanted {
   readonly reason: string | undefined;
   /** Grows with every message that was sent. */
   readonly sent: number;
-  /** When the oldest message that is in hand was taken (monotonic ms). */
-  readonly oldest: number | undefined;
+  /** How long ago the oldest message that is in hand was taken; undefined: none is. */
+  readonly heldMs: number | undefined;
 }
 
 export interface BacklogWatchOptions {
   readonly clock: Clock;
-  wanted(): Iterable<Wanted>;
   /** Ready messages of a queue of the own cluster; undefined: there is no such queue. May reject. */
   probe(queue: string): Promise<{ readonly ready: number } | undefined>;
 }
@@ -39,8 +38,8 @@ interface Row {
 
 /**
  * For how long messages have waited here that another cluster wants. A queue does not tell how old its messages are, but that some wait
- * and none was sent since is seen by looking: so what is told is the least that it can be. Queues are looked at when somebody asks
- * (whoever scrapes, twice a second), a bounded number every five seconds, those that were not looked at for longest first.
+ * and none was sent since is seen by looking: so what is told is the least that it can be. Queues are looked at when somebody asks, a
+ * bounded number every five seconds, those that were not looked at for longest first.
  */
 export class BacklogWatch {
   readonly #options: BacklogWatchOptions;
@@ -53,15 +52,14 @@ export class BacklogWatch {
   }
 
   /** Destinations of which a message waits, as far as is known; begins to look again when the last look is old. */
-  views(): WaitingView[] {
+  views(wanted: readonly Wanted[]): WaitingView[] {
     const now = this.#options.clock.now();
-    const wanted = [...this.#options.wanted()];
     if (!this.#looking && now >= this.#nextLook) void this.#look(wanted, now);
-    return wanted.flatMap(({ destination: { kind, name }, sink, connector, reason, oldest, ...rest }) => {
+    return wanted.flatMap(({ destination: { kind, name }, sink, connector, reason, heldMs = 0, ...rest }) => {
       const row = this.#rows.get(keyOf(sink, rest.queue));
       const seen = row?.sent === rest.sent ? row.since : undefined;
-      const since = Math.min(seen ?? now, oldest ?? now);
-      return since < now ? [{ kind, destination: name, sink, connector, reason, ageMs: now - since }] : [];
+      const ageMs = Math.max(now - (seen ?? now), heldMs);
+      return ageMs > 0 ? [{ kind, destination: name, sink, connector, reason, ageMs }] : [];
     });
   }
 

@@ -2,7 +2,6 @@ import type { Destination } from '@tombolo/wire/frame';
 import type { StreamView } from '../admin/view.ts';
 import type { Passage } from '../routing/agreement.ts';
 import { shownName } from '../routing/destination-key.ts';
-import type { Wanted } from './backlog-watch.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SourceEffect } from './effects.ts';
 import type { Forwardable } from './forwarder.ts';
@@ -112,6 +111,7 @@ export class SourceFlow {
     const { machine } = this;
     const { address, epoch, prefetchSize } = machine.settings;
     const obstacle = machine.obstacle();
+    const { oldest } = machine;
     return {
       role: 'source',
       peer: this.sink,
@@ -121,6 +121,7 @@ export class SourceFlow {
       state: machine.phase,
       blockedBy: obstacle?.detail,
       blockedReason: obstacle?.reason,
+      heldMs: oldest === undefined ? undefined : this.#now() - oldest,
       epoch: `${epoch.incarnation}.${epoch.epoch}`,
       granted: machine.granted,
       credit: Math.max(0, machine.granted - machine.taken),
@@ -137,13 +138,6 @@ export class SourceFlow {
       comparedThrough: machine.comparison?.through,
       ...this.#ground.surroundings.differences.of(this.#end),
     };
-  }
-
-  wanted(): Wanted {
-    const { destination, machine, queue, sink } = this;
-    const { last, oldest } = machine;
-    const reason = machine.obstacle()?.reason;
-    return { destination, queue: queue.name, sink, connector: this.#connector, reason, sent: last, oldest };
   }
 
   // ---- the way -----------------------------------------------------------------------------------------------------------

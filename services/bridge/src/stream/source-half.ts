@@ -20,7 +20,7 @@ import type { SourceGround, SourceSurroundings } from './source-ground.ts';
 import { SourceLimits } from './source-limits.ts';
 import type { SourceStream } from './source-machine.ts';
 import { SourceOpenings } from './source-openings.ts';
-import { SourceQueues } from './source-queues.ts';
+import { drawnFrom, SourceQueues } from './source-queues.ts';
 
 /** Frames that a source reads. */
 export type SourceFrame =
@@ -278,17 +278,25 @@ export class SourceHalf {
       });
   }
 
-  /** What other clusters want of this one, with a stream or without; replies, which nobody waits for in vain, left out. */
-  *wanted(): Generator<Wanted> {
+  /**
+   * What other clusters want of this one, with a stream or without; replies left out.
+   * @param streams as they are shown now: why each of them does not move is found out once
+   */
+  *wanted(streams: readonly StreamView[]): Generator<Wanted> {
     const { agreement, router } = this.#options;
-    for (const flow of this.#flows()) if (flow.destination.kind !== 'reply') yield flow.wanted();
+    for (const { role, kind, destination: name, peer: sink, connector, ...stream } of streams) {
+      if (role !== 'source' || kind === 'reply') continue;
+      const destination = { kind, name };
+      const { blockedReason: reason, last: sent, heldMs } = stream;
+      yield { destination, queue: drawnFrom(sink, destination), sink, connector, reason, sent, heldMs };
+    }
     for (const { sink, destination, best, unserved } of router.table.standing()) {
       const { queues } = this.#ground;
       if (destination.kind !== 'queue' || !unserved || queues.flow(sink, destination)) continue;
       if (!queues.known(destination.name)) continue;
       const connector = agreement.outbound(best?.neighbour ?? sink, destination).connector?.name ?? '';
       const { reason } = unserved;
-      yield { destination, queue: destination.name, sink, connector, reason, sent: 0, oldest: undefined };
+      yield { destination, queue: destination.name, sink, connector, reason, sent: 0, heldMs: undefined };
     }
   }
 

@@ -109,7 +109,7 @@ export const metricTable = {
   tombolo_messages_transit_total: master('counter', 'Messages relayed to the peer without touching a broker.', 'peer'),
   tombolo_messages_returned_total: master(
     'counter',
-    'Messages given back to the queue they came from.',
+    'Messages given back to the queue they came from: link_lost, withdrawn, refused, released, draining or no_longer_master.',
     'connector',
     'destination',
     'reason',

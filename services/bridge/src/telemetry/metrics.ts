@@ -45,7 +45,8 @@ export class Metrics {
 
   /** Given back to the queue they came from. */
   returned(connector: string, destination: string, reason: string, n: number): void {
-    this.#set.add('tombolo_messages_returned_total', [connector, destination, reason], n);
+    // A reason that is told to people and peers too is words.
+    this.#set.add('tombolo_messages_returned_total', [connector, destination, reason.replaceAll(' ', '_')], n);
   }
 
   /** Topic messages that were deliberately not taken, e.g. because a bridge had published them. */

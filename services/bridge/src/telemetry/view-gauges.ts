@@ -47,6 +47,7 @@ export class ViewGauges {
     set.set('tombolo_master', [], 0);
     set.set('tombolo_broker_up', [], 0);
     set.set('tombolo_draining', [], 0);
+    set.add('tombolo_messages_unroutable_total', [otherDestinations], 0);
     const { inFlightBytes, leaseMs } = options;
     if (inFlightBytes !== undefined) set.set('tombolo_in_flight_limit_bytes', [], inFlightBytes);
     if (leaseMs !== undefined) set.set('tombolo_lease_duration_seconds', [], leaseMs / 1000);
@@ -225,6 +226,7 @@ export class ViewGauges {
     set.add('tombolo_messages_dead_lettered_total', [connector, label, 'rejected'], 0);
     set.add('tombolo_duplicates_suppressed_total', [connector, label], 0);
     set.add('tombolo_possible_duplicates_total', [connector, label, 'given_back'], 0);
+    set.add('tombolo_messages_not_captured_total', [connector, label, 'already_bridged'], 0);
     for (const reason of ['link_lost', 'withdrawn'])
       set.add('tombolo_messages_returned_total', [connector, label, reason], 0);
   }

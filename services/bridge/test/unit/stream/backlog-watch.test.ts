@@ -5,7 +5,7 @@ import { BacklogWatch, type Wanted } from '../../../src/stream/backlog-watch.ts'
 const destination = { kind: 'queue' as const, name: 'q' };
 const still: Wanted = {
   ...{ destination, queue: 'q', sink: 'east', connector: 'c' },
-  ...{ reason: 'paused', sent: 0, oldest: undefined },
+  ...{ reason: 'paused', sent: 0, heldMs: undefined },
 };
 
 /** A watch of what peers want, and of the ready messages of each queue; `look` asks, and lets the broker answer. */
@@ -15,7 +15,6 @@ function watch(initial: readonly Wanted[], ready: Map<string, number | Error>) {
   let wanted = initial;
   const backlog = new BacklogWatch({
     clock,
-    wanted: () => wanted,
     probe: async (queue) => {
       probed.push(queue);
       const found = ready.get(queue);
@@ -25,11 +24,11 @@ function watch(initial: readonly Wanted[], ready: Map<string, number | Error>) {
   });
   const look = async (ms: number) => {
     clock.advance(ms);
-    backlog.views();
+    backlog.views(wanted);
     await new Promise(setImmediate);
-    return backlog.views();
+    return backlog.views(wanted);
   };
-  return { look, probed, clock, want: (changed: readonly Wanted[]) => (wanted = changed) };
+  return { look, probed, want: (changed: readonly Wanted[]) => (wanted = changed) };
 }
 
 describe('the backlog that peers want', () => {
@@ -64,9 +63,8 @@ describe('the backlog that peers want', () => {
   });
 
   it('is as old as the oldest message in hand, without a look', async () => {
-    const { clock, look } = watch([{ ...still, reason: undefined, oldest: 1_000 }], new Map());
-    clock.advance(1_000);
-    expect(await look(3_000)).toMatchObject([{ reason: undefined, ageMs: 3_000 }]);
+    const { look } = watch([{ ...still, reason: undefined, heldMs: 3_000 }], new Map());
+    expect(await look(1_000)).toMatchObject([{ reason: undefined, ageMs: 3_000 }]);
   });
 
   it('is looked at every five seconds, at a bounded number of queues in turn, most of them such that do not move', async () => {
