@@ -170,7 +170,8 @@ function configuration({ name, base, store, stompPort, openwirePort }: Place, op
       <transportConnector name="stomp" uri="stomp+nio://127.0.0.1:${stompPort}"/>`,
   };
   if (options.networkTo) {
-    elements['networkConnectors'] = `<networkConnector name="own" uri="static:(tcp://127.0.0.1:${options.networkTo.openwirePort})"/>`;
+    elements['networkConnectors'] =
+      `<networkConnector name="own" uri="static:(tcp://127.0.0.1:${options.networkTo.openwirePort})"/>`;
   }
   // The schema's order is the alphabet's.
   const inside = Object.keys(elements)

@@ -106,6 +106,26 @@ export function brokerContract({ name, open, poison }: ContractOptions): void {
       expect(one.got.length).toBe(5);
     });
 
+    test('a consumer that is extended is handed so many more, in order, and exactly so many; cancelled it ends once', async () => {
+      await fill('orders', 12);
+      const one = consume('orders', 3);
+      await world.until('three are there', () => one.got.length === 3);
+      one.extend(4);
+      await world.until('four more come', () => one.got.length === 7);
+      await world.until('five stay', async () => (await broker.sink.probe('orders'))?.ready === 5);
+      broker.source.acknowledge(one.tokens().slice(0, 2));
+      await world.until('two more come', () => one.got.length === 9);
+      await world.until('three stay', async () => (await broker.sink.probe('orders'))?.ready === 3);
+      expect(one.got.map((each) => text(each.body))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => `m${n}`));
+      one.cancel();
+      one.extend(5);
+      await world.until('it has ended', () => one.ends.length > 0);
+      await world.publish('orders', bytes('m13'));
+      await world.until('four stay', async () => (await broker.sink.probe('orders'))?.ready === 4);
+      expect(one.got).toHaveLength(9);
+      expect(one.ends).toEqual([{ why: 'cancelled' }]);
+    });
+
     test('an acknowledged message is gone, an unacknowledged one comes back redelivered after the connection died', async () => {
       await fill('orders', 3);
       const one = consume('orders', 10);

@@ -19,7 +19,8 @@ export function consumeFrom(broker: Broker, queue: string, prefetch: number, pri
       ended: (end) => ends.push(end),
     },
   );
-  return { got, ends, cancel: () => consumer.cancel(), tokens: () => got.map((each) => each.token) };
+  const { cancel, extend } = consumer;
+  return { got, ends, cancel, extend, tokens: () => got.map((each) => each.token) };
 }
 
 /** Publishes, and keeps the outcomes; nothing may have two. */

@@ -174,12 +174,21 @@ export function patternOf(entry: { [K in PatternKind]?: string | undefined }): P
   return { kind, pattern: entry[kind]! };
 }
 
+/** Messages of a window where the file says nothing: what consumers can hold, and what a long round trip needs. */
+const USUAL_WINDOW = 1_000;
+const LARGEST_WINDOW = 8_000;
+
+const windows = (prefetchSize: number | undefined) => ({
+  prefetchSize: prefetchSize ?? USUAL_WINDOW,
+  largestWindow: prefetchSize ?? LARGEST_WINDOW,
+});
+
 function resolveConnector(parsed: ParsedConnector): Connector {
   const limit = (entry: ParsedInclusion['rateLimit']): RateLimit | undefined =>
     entry && { messagesPerSecond: entry.messages, bytesPerSecond: entry.bytes };
   const inclusion = (entry: ParsedInclusion): Inclusion => ({
     ...patternOf(entry),
-    prefetchSize: entry.prefetchSize ?? parsed.prefetchSize,
+    ...windows(entry.prefetchSize ?? parsed.prefetchSize),
     prefetchBytes: entry.prefetchBytes ?? parsed.prefetchBytes,
     rateLimit: limit(entry.rateLimit),
   });
@@ -196,7 +205,7 @@ function resolveConnector(parsed: ParsedConnector): Connector {
     createDestinations: parsed.createDestinations,
     volatileDestinations: parsed.volatileDestinations,
     networkTTL: parsed.networkTTL,
-    prefetchSize: parsed.prefetchSize,
+    ...windows(parsed.prefetchSize),
     prefetchBytes: parsed.prefetchBytes,
     decreaseNetworkConsumerPriority: parsed.decreaseNetworkConsumerPriority,
     conduitSubscriptions: parsed.conduitSubscriptions,

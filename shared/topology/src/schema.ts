@@ -276,7 +276,10 @@ export const bridgeSchema = z
 /** `clusters.NAME`. */
 export const clusterSchema = z.strictObject({ broker: brokerSchema.optional(), bridge: bridgeSchema.optional() }, map);
 
-const prefetchSize = count('The largest window of a stream, in messages.', 65_535);
+const prefetchSize = count(
+  'The largest window of a stream, in messages; default: 1000, and up to 8000 while consumers starve because the round trip needs it.',
+  65_535,
+);
 const prefetchBytes = size('The largest window of a stream, in bytes.');
 const rateLimit = z
   .strictObject(
@@ -352,7 +355,7 @@ export const connectorSchema = z
         "A sink queue that a restart or its last consumer's leaving would delete.",
       ).prefault('refuse'),
       networkTTL: count('Connectors that a demand, and so a message, may cross.', 255).prefault(1),
-      prefetchSize: prefetchSize.prefault(1000),
+      prefetchSize: prefetchSize.optional(),
       prefetchBytes: prefetchBytes.prefault('32MiB'),
       decreaseNetworkConsumerPriority: flag('Remote demand comes after local consumers.').prefault(true),
       conduitSubscriptions: flag('One stream per destination, however many consumers.').prefault(true),

@@ -114,6 +114,8 @@ export interface RateLimit {
 /** An entry of an inclusion; sizes that it does not give are filled in from the connector. */
 export interface Inclusion extends Pattern {
   readonly prefetchSize: number;
+  /** What a window may grow to where the round trip is seen to need it: `prefetchSize`, unless the file leaves that open. */
+  readonly largestWindow: number;
   readonly prefetchBytes: number;
   /** Of this entry alone, shared by all that it includes, instead of the connector's; undefined: the connector's holds. */
   readonly rateLimit: RateLimit | undefined;
@@ -133,6 +135,7 @@ export interface Connector {
   readonly volatileDestinations: 'refuse' | 'allow';
   readonly networkTTL: number;
   readonly prefetchSize: number;
+  readonly largestWindow: number;
   readonly prefetchBytes: number;
   readonly decreaseNetworkConsumerPriority: boolean;
   readonly conduitSubscriptions: boolean;

@@ -37,7 +37,7 @@ function fencedSource(source: Source, mayWrite: () => boolean): Source {
     consume: (request, handler) => {
       if (mayWrite()) return source.consume(request, taking(source, handler, mayWrite));
       queueMicrotask(() => handler.ended({ why: 'lost' }));
-      return { cancel: () => {} };
+      return { extend: () => {}, cancel: () => {} };
     },
     acknowledge: (tokens) => source.acknowledge(tokens),
     requeue: (tokens) => source.requeue(tokens),

@@ -85,6 +85,11 @@ export interface ConsumerHandler {
 }
 
 export interface Consumer {
+  /**
+   * It may hold so many more unacknowledged messages than its prefetch; order is kept. An adapter may do so by counting as one more
+   * consumer when the broker gives messages in turn. Nothing once it is cancelled.
+   */
+  extend(more: number): void;
   /** Asks the broker to stop; `ended({why: 'cancelled'})` follows. Idempotent. */
   cancel(): void;
 }

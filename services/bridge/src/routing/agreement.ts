@@ -181,7 +181,7 @@ function means(connector: Connector, { kind, name }: Destination): Permission | 
   return entry && { permitted: true, entry, static: false };
 }
 
-const replySizes = { prefetchSize: 1_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };
+const replySizes = { prefetchSize: 1_000, largestWindow: 1_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };
 
 /**
  * Answers to a request need no connector of their own: the request was permitted, and the address that its origin signed is the

@@ -4,15 +4,20 @@
  * Two parts add up. `fill` is what the consumers can hold (their prefetch); it is spent once, when demand appears or grows.
  * `window` is what may be under way or wait in the queue besides, and finds itself: one message at first, then more each time
  * it was used up and the queue was found empty (consumers starve), less when ready messages pile up. So a slow consumer
- * with prefetch 1 holds one message and sees one or two waiting, and a fast one gets a window that covers the round trip.
+ * with prefetch 1 holds one message and sees one or two waiting, and a fast one gets a window that covers the round trip, and the
+ * time that a busy broker takes for its confirms (RabbitMQ writes classic queues every 200 ms).
  *
  * Pure: counts and the backlog (as probed by passive declare) go in, the allowance comes out.
  */
 export interface DemandWindow {
   /** What the consumers can hold, in messages; Infinity without prefetch; 0: no able consumer. */
   capacity: number;
-  /** The largest window: the connector's prefetchSize, or, without conduit, as much for each consumer. */
+  /** The usual bound of the window: the connector's prefetchSize, or, without conduit, as much for each consumer. */
+  usual: number;
+  /** Its last bound: above the usual one it grows only while sources have used all their credit up. */
   largest: number;
+  /** A source has had no credit left, since the window last grew. */
+  exhausted: boolean;
   /** Part of the capacity that has not been sent for yet. */
   fill: number;
   window: number;
@@ -33,11 +38,19 @@ export interface DemandWindow {
 /** With `conduitSubscriptions: false` each consumer counts by itself, up to so many. */
 export const MOST_TURNS = 32;
 
-/** A window without demand. `largest` is the connector's prefetchSize. */
-export function emptyWindow(largest: number): DemandWindow {
+/** How far a window may grow, in messages; see DemandWindow. */
+export interface WindowBounds {
+  readonly usual: number;
+  readonly largest: number;
+}
+
+/** A window without demand. */
+export function emptyWindow({ usual, largest }: WindowBounds): DemandWindow {
   return {
     capacity: 0,
+    usual,
     largest,
+    exhausted: false,
     fill: 0,
     window: 0,
     ready: 0,
@@ -53,12 +66,12 @@ export function emptyWindow(largest: number): DemandWindow {
 /** The consumers can hold `capacity` messages now. A rise is sent for at once; without consumers nothing is allowed. */
 export function setCapacity(state: DemandWindow, capacity: number): void {
   if (capacity === 0) {
-    Object.assign(state, emptyWindow(state.largest), { room: state.room });
+    Object.assign(state, emptyWindow(state), { room: state.room });
     return;
   }
-  const before = Math.min(state.capacity, state.largest);
-  const after = Math.min(capacity, state.largest);
-  if (after > before) state.fill = Math.min(state.largest, state.fill + after - before);
+  const before = Math.min(state.capacity, state.usual);
+  const after = Math.min(capacity, state.usual);
+  if (after > before) state.fill = Math.min(state.usual, state.fill + after - before);
   else state.fill = Math.min(state.fill, after);
   state.capacity = capacity;
 }
@@ -84,17 +97,18 @@ export function noteProbe(state: DemandWindow, ready: number, during: number): v
   state.ready = ready + during;
   // What waits will be taken by these consumers first; if anything waits while they had room, they are full.
   if (ready > 0) state.fill = 0;
-  const unlimited = state.capacity >= state.largest;
+  const unlimited = state.capacity >= state.usual;
   if (ready === 0) {
     state.piledUp = false;
-    if (unlimited && state.window === 0)
-      state.window = Math.max(1, state.fill === 0 ? state.largest >> 2 : state.window);
+    if (unlimited && state.window === 0) state.window = Math.max(1, state.fill === 0 ? state.usual >> 2 : state.window);
     else if (state.fill === 0 && state.sinceGrowth >= state.window) {
       // Below the capacity the steps are larger, once more was taken than the consumers can hold: they do acknowledge.
       const proven = state.total > state.capacity;
       const factor = proven && state.window * 4 <= state.capacity ? 4 : 2;
-      state.window = Math.min(state.largest, Math.max(1, state.window * factor));
+      const bound = state.exhausted ? state.largest : Math.max(state.usual, state.window);
+      state.window = Math.min(bound, Math.max(1, state.window * factor));
       state.sinceGrowth = 0;
+      state.exhausted = false;
     }
   } else if (ready > Math.max(1, state.window / 2) && !state.piledUp) {
     state.piledUp = true;
@@ -103,6 +117,11 @@ export function noteProbe(state: DemandWindow, ready: number, during: number): v
   } else if (state.window === 0) {
     state.window = 1;
   }
+}
+
+/** A source has used its credit up: more would be under way if more were allowed. */
+export function noteExhausted(state: DemandWindow): void {
+  state.exhausted = true;
 }
 
 /** Messages that may be under way to this queue now, all sources together. */

@@ -30,6 +30,7 @@ export type SourceEffect =
   | { readonly do: 'send'; readonly frame: StreamControlFrame }
   | { readonly do: 'offer' }
   | { readonly do: 'consume'; readonly generation: number; readonly prefetch: number }
+  | { readonly do: 'extend'; readonly generation: number; readonly more: number }
   | { readonly do: 'cancel'; readonly generation: number }
   | { readonly do: 'acknowledge'; readonly tokens: readonly DeliveryToken[] }
   | { readonly do: 'requeue'; readonly tokens: readonly DeliveryToken[] }

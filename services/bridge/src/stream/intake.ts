@@ -3,13 +3,18 @@ import type { Entry } from './in-flight.ts';
 /** One consumer on the source's queue: what it may be handed in all is its prefetch and one more for each acknowledgement. */
 interface Consumer {
   readonly id: number;
-  readonly prefetch: number;
+  /** With all that it was extended by. */
+  prefetch: number;
+  extensions: number;
   /** How many messages the stream had taken when it began. */
   readonly base: number;
   acknowledged: number;
   delivered: number;
   cancelling: boolean;
 }
+
+/** An extension is one more consumer to the broker: after so many, one that is large enough from the start takes its place. */
+const MOST_EXTENSIONS = 8;
 
 /** How long an acknowledgement may be withheld before the consumer is replaced by one that needs no withholding (ms). */
 const WITHHELD_MS = 100;
@@ -101,7 +106,7 @@ export class Intake {
   /** @returns the number of the new consumer */
   start(prefetch: number, taken: number): number {
     const id = ++this.#consumers;
-    this.#consumer = { id, prefetch, base: taken, acknowledged: 0, delivered: 0, cancelling: false };
+    this.#consumer = { id, prefetch, extensions: 0, base: taken, acknowledged: 0, delivered: 0, cancelling: false };
     return id;
   }
 
@@ -118,6 +123,25 @@ export class Intake {
 
   delivered(count: number): void {
     if (this.#consumer) this.#consumer.delivered += count;
+  }
+
+  /**
+   * Extends a consumer that was handed all that it may be, and leaves much credit unused: messages are held unacknowledged for as long as
+   * they are under way, so that its prefetch, and not the credit, would bound what is under way.
+   * @param room how many more messages may be in memory
+   * @param most the largest prefetch
+   * @returns by how much, and which; undefined: it stays as it is
+   */
+  extend(room: number, most: number): { readonly generation: number; readonly more: number } | undefined {
+    const consumer = this.#consumer;
+    if (!consumer || consumer.cancelling || consumer.extensions === MOST_EXTENSIONS) return undefined;
+    const handed = consumer.prefetch + consumer.acknowledged;
+    if (consumer.delivered < handed) return undefined;
+    const more = Math.min(this.#granted - consumer.base - handed, room, most - consumer.prefetch);
+    if (more < Math.max(1, consumer.prefetch >> 1)) return undefined;
+    consumer.prefetch += more;
+    consumer.extensions++;
+    return { generation: consumer.id, more };
   }
 
   /**

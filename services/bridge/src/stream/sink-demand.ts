@@ -57,14 +57,14 @@ export class SinkDemand {
         const sinkhole = this.#sinkholes.of(destination);
         if (!sinkhole) break;
         if (change.capacity > 0) sinkhole.setRoom(this.#ground.table.get(change.queue)?.properties ?? {});
-        sinkhole.machine.setLargest(this.#sinkholes.largest(destination));
+        sinkhole.machine.setBounds(this.#sinkholes.bounds(destination));
         sinkhole.run((machine, now) => machine.demand(change.capacity, now));
         break;
       }
       case 'advertise': {
         const { queue, consumers, properties } = change.demand;
         const destination = queueNamed(queue);
-        this.#sinkholes.get(destination)?.machine.setLargest(this.#sinkholes.largest(destination));
+        this.#sinkholes.get(destination)?.machine.setBounds(this.#sinkholes.bounds(destination));
         router.advertise({ destination, consumers, queue: properties });
         break;
       }

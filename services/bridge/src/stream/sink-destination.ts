@@ -13,8 +13,10 @@ import {
   type DemandWindow,
   emptyWindow,
   noteConfirmed,
+  noteExhausted,
   noteProbe,
   setCapacity,
+  type WindowBounds,
   wantsProbe,
 } from './credit.ts';
 import { CreditSharing } from './credit-sharing.ts';
@@ -53,21 +55,21 @@ export class SinkDestination {
   #downSince = Number.POSITIVE_INFINITY;
 
   /**
-   * @param largest the connector's prefetchSize
+   * @param bounds of its window, by the connector
    * @param prepare told of every stream before it is used
    */
   constructor(
     cluster: string,
     incarnation: number,
     destination: StreamAddress['destination'],
-    largest: number,
+    bounds: WindowBounds,
     prepare: (stream: SinkStream) => void = () => {},
   ) {
     this.#prepare = prepare;
     this.#cluster = cluster;
     this.#incarnation = incarnation;
     this.destination = destination;
-    this.#window = emptyWindow(largest);
+    this.#window = emptyWindow(bounds);
     this.#restraint = new Restraint(cluster, destination, this.#streams);
   }
 
@@ -120,8 +122,9 @@ export class SinkDestination {
     return this.#finish(now);
   }
 
-  /** The largest window from now on, in messages. */
-  setLargest(largest: number): void {
+  /** Of the window, from now on. */
+  setBounds({ usual, largest }: WindowBounds): void {
+    this.#window.usual = usual;
     this.#window.largest = largest;
   }
 
@@ -219,6 +222,7 @@ export class SinkDestination {
     this.#room.weigh(frame.messages);
     this.#window.room = this.#room.room;
     this.#streams.run(frame.address.source, (stream) => stream.messages(frame, now));
+    if (this.streams.get(frame.address.source)?.exhausted) noteExhausted(this.#window);
     return this.#finish(now);
   }
 

@@ -105,6 +105,10 @@ export class SinkStream {
   get outstanding(): number {
     return Math.max(0, this.#notes.credit.granted - this.done);
   }
+  /** Everything that the source may send has arrived. */
+  get exhausted(): boolean {
+    return this.#epoch !== undefined && this.#epoch.highest >= this.#notes.credit.granted;
+  }
   /**
    * The source has answered the latest credit, and everything that it had taken by then is decided, as is everything that is here:
    * a credit that is used up needs no lowering, and the source may have answered it when it had taken little of it.

@@ -3,6 +3,7 @@ import type { Destination, QueueProperties, StreamEpoch } from '@tombolo/wire/fr
 import type { StreamView } from '../admin/view.ts';
 import type { PublishOutcome } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
+import type { WindowBounds } from './credit.ts';
 import type { StreamEnd } from './differences.ts';
 import type { SinkEffect } from './effects.ts';
 import { SinkDestination } from './sink-destination.ts';
@@ -22,11 +23,10 @@ export class Sinkhole {
   /** Of messages that are here, as last counted. */
   #bytes = 0;
 
-  /** @param largest the largest window that a connector gives */
-  constructor(ground: SinkGround, destination: Destination, largest: number) {
+  constructor(ground: SinkGround, destination: Destination, bounds: WindowBounds) {
     this.#ground = ground;
     const { cluster, incarnation, records } = ground.surroundings;
-    this.machine = new SinkDestination(cluster, incarnation, destination, largest, (stream) => records?.attach(stream));
+    this.machine = new SinkDestination(cluster, incarnation, destination, bounds, (stream) => records?.attach(stream));
     this.#publishers = new SinkPublishers(ground.surroundings, this.machine, (...heard) => this.#outcome(...heard));
     // Nobody draws on it yet, so nothing follows; and run now, it would be taken for idle and removed before it is used.
     this.machine.brokerUp(ground.brokerDown === undefined, this.#now());

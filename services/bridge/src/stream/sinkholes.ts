@@ -1,6 +1,6 @@
 import type { Destination } from '@tombolo/wire/frame';
 import { destinationKey } from '../routing/destination-key.ts';
-import { MOST_TURNS } from './credit.ts';
+import { MOST_TURNS, type WindowBounds } from './credit.ts';
 import type { SinkGround } from './sink-ground.ts';
 import { Sinkhole } from './sinkhole.ts';
 
@@ -25,25 +25,26 @@ export class Sinkholes {
   of(destination: Destination): Sinkhole | undefined {
     const known = this.get(destination);
     if (known) return known;
-    const largest = this.largest(destination);
-    if (largest === 0) return undefined;
-    const sinkhole = new Sinkhole(this.#ground, destination, largest);
+    const bounds = this.bounds(destination);
+    if (bounds.largest === 0) return undefined;
+    const sinkhole = new Sinkhole(this.#ground, destination, bounds);
     this.#byKey.set(destinationKey(destination), sinkhole);
     return sinkhole;
   }
 
-  /** The largest window that a connector gives; 0: none means this destination. Without conduit it is for each consumer. */
-  largest(destination: Destination): number {
+  /** The largest that a connector gives; 0: none means this destination. Without conduit they are for each consumer. */
+  bounds(destination: Destination): WindowBounds {
     const { agreement } = this.#ground.surroundings;
     const consumers = Math.max(1, this.#ground.table.get(destination.name)?.consumers ?? 1);
-    const sizes = agreement.peers.map((peer) => {
+    let [usual, largest] = [0, 0];
+    for (const peer of agreement.peers) {
       const passage = agreement.inbound(peer, destination);
-      if (!passage.open) return passage.connector?.prefetchSize ?? 0;
-      return (
-        passage.entry.prefetchSize * (passage.connector.conduitSubscriptions ? 1 : Math.min(MOST_TURNS, consumers))
-      );
-    });
-    return Math.max(0, ...sizes);
+      const { prefetchSize = 0, largestWindow = 0 } = passage.open ? passage.entry : (passage.connector ?? {});
+      const turns = passage.open && !passage.connector.conduitSubscriptions ? Math.min(MOST_TURNS, consumers) : 1;
+      usual = Math.max(usual, prefetchSize * turns);
+      largest = Math.max(largest, largestWindow * turns);
+    }
+    return { usual, largest };
   }
 
   /** Forgets a destination, unless it is still wanted. */

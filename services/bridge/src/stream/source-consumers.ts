@@ -50,6 +50,10 @@ export class SourceConsumers {
     this.#consumers.set(generation, consumer);
   }
 
+  extend(generation: number, more: number): void {
+    this.#consumers.get(generation)?.extend(more);
+  }
+
   cancel(generation: number): void {
     this.#consumers.get(generation)?.cancel();
   }

@@ -91,10 +91,12 @@ export class SourceConsumption<Owner> {
     if (generation !== undefined) this.#out.add({ do: 'cancel', generation });
   }
 
-  /** A consumer whose prefetch has become too small (or, by the messages' size, too large) is replaced. */
+  /** A consumer whose prefetch has become too small is extended; one that is (or, by the messages' size, too large) is replaced. */
   judge(): void {
     const heaviest = (this.#settings.prefetchBytes * 2) / this.#flight.meanBytes;
-    if (this.#intake.outgrown(this.#flight.taken, this.#prefetchLimit(), heaviest)) this.stop();
+    const extension = this.#intake.extend(this.#room(), this.#most());
+    if (extension) this.#out.add({ do: 'extend', ...extension });
+    else if (this.#intake.outgrown(this.#flight.taken, this.#prefetchLimit(), heaviest)) this.stop();
   }
 
   #mayStart(flowing: boolean): boolean {
@@ -106,12 +108,21 @@ export class SourceConsumption<Owner> {
     return this.#flight.last - this.#flight.settledThrough > CROWDED;
   }
 
-  /** Bytes bound the prefetch too: the broker knows no other way than a count. What a limit keeps waiting stays in its queue. */
   #prefetchLimit(): number {
+    return Math.min(this.#most(), this.#room());
+  }
+
+  /** The largest prefetch, whatever is in memory. What a limit keeps waiting stays in its queue. */
+  #most(): number {
+    const throttled = this.#environment.throttle?.()?.prefetch(this.#flight.meanBytes) ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#settings.largestWindow * this.#environment.turns(), throttled);
+  }
+
+  /** How many more messages may be in memory. Bytes bound the prefetch, too: the broker knows no other way than a count. */
+  #room(): number {
     const { bytes, meanBytes } = this.#flight;
-    const most = this.#environment.throttle?.()?.prefetch(meanBytes) ?? Number.POSITIVE_INFINITY;
-    if (meanBytes === 0) return Math.min(FIRST_PREFETCH, most);
+    if (meanBytes === 0) return FIRST_PREFETCH;
     const free = Math.min(this.#settings.prefetchBytes - bytes, this.#environment.bytesFree());
-    return Math.min(this.#settings.prefetchSize * this.#environment.turns(), most, Math.floor(free / meanBytes));
+    return Math.floor(free / meanBytes);
   }
 }

@@ -53,7 +53,7 @@ export class SourceFlow {
         connector: connector.name,
         epoch: { incarnation, epoch },
         queue: queue.properties,
-        prefetchSize: entry.prefetchSize,
+        largestWindow: entry.largestWindow,
         prefetchBytes: entry.prefetchBytes,
         holdMs: connector.holdWhenLinkLostMs,
       },
@@ -109,7 +109,7 @@ export class SourceFlow {
 
   view(): StreamView {
     const { machine } = this;
-    const { address, epoch, prefetchSize } = machine.settings;
+    const { address, epoch, largestWindow } = machine.settings;
     const obstacle = machine.obstacle();
     const { oldest } = machine;
     return {
@@ -125,7 +125,7 @@ export class SourceFlow {
       epoch: `${epoch.incarnation}.${epoch.epoch}`,
       granted: machine.granted,
       credit: Math.max(0, machine.granted - machine.taken),
-      window: prefetchSize,
+      window: largestWindow,
       last: machine.last,
       unsettled: machine.unsettled,
       unsettledBytes: machine.bytes,
@@ -233,6 +233,9 @@ export class SourceFlow {
         break;
       case 'consume':
         this.#consumers.consume(effect.generation, effect.prefetch);
+        break;
+      case 'extend':
+        this.#consumers.extend(effect.generation, effect.more);
         break;
       case 'cancel':
         this.#consumers.cancel(effect.generation);

@@ -8,7 +8,8 @@ export interface SourceSettings {
   readonly connector: string;
   readonly epoch: StreamEpoch;
   readonly queue: QueueProperties;
-  readonly prefetchSize: number;
+  /** The largest window, in messages. */
+  readonly largestWindow: number;
   readonly prefetchBytes: number;
   readonly holdMs: number;
 }

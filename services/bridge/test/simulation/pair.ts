@@ -210,7 +210,7 @@ export class PairSimulation {
         connector: 'west-east',
         epoch: { incarnation: this.#incarnation, epoch: ++this.#epochs },
         queue: { durable: true },
-        prefetchSize: 100,
+        largestWindow: 100,
         prefetchBytes: 1_000_000,
         holdMs: 60_000,
       },
@@ -250,7 +250,7 @@ export class PairSimulation {
   #startSink(): void {
     this.#sinkLife++;
     this.#sinkIncarnation++;
-    this.#sink = new SinkDestination('east', this.#sinkIncarnation, address.destination, 100);
+    this.#sink = new SinkDestination('east', this.#sinkIncarnation, address.destination, { usual: 50, largest: 100 });
     this.#onSink((sink) => sink.brokerUp(true, this.now));
     this.#onSink((sink) => sink.demand(this.#consumers > 0 ? this.prefetch : 0, this.now));
   }

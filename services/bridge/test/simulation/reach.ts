@@ -28,6 +28,8 @@ export function topologyOf(schedule: Schedule): Topology {
   const first = template.connectors[0]!;
   const entry = first.dynamicallyIncluded[0]!;
   const { prefetchSize, inFlightBytes, holdWhenLinkLostMs } = schedule;
+  // As a file that leaves it open has it.
+  const largestWindow = prefetchSize === 1_000 ? 8_000 : prefetchSize;
   const clusters = schedule.sites.map((name) => [
     name,
     { ...ordinary, name, bridge: { ...ordinary.bridge, inFlightBytes, drainTimeoutMs: 5_000 } },
@@ -35,8 +37,8 @@ export function topologyOf(schedule: Schedule): Topology {
   const connectors = schedule.connectors.map(
     ({ name, from, to, duplex, networkTTL, includes, excludes }): Connector => ({
       ...first,
-      ...{ name, from, to, duplex, networkTTL, prefetchSize, holdWhenLinkLostMs },
-      dynamicallyIncluded: includes.map((pattern) => ({ ...entry, pattern, prefetchSize })),
+      ...{ name, from, to, duplex, networkTTL, prefetchSize, largestWindow, holdWhenLinkLostMs },
+      dynamicallyIncluded: includes.map((pattern) => ({ ...entry, pattern, prefetchSize, largestWindow })),
       excluded: excludes.map((pattern) => ({ kind: 'queue', pattern })),
     }),
   );

@@ -12,7 +12,7 @@ export interface StoredMessage {
 
 /** Whoever takes messages from a queue; `held` is what it has not acknowledged. */
 export interface QueueConsumer {
-  readonly prefetch: number;
+  prefetch: number;
   readonly priority: number;
   /** A bridge's own: no demand. */
   readonly isBridge: boolean;

@@ -84,7 +84,7 @@ export class MemorySource implements Source {
     const connection = this.#connection;
     if (!connection) {
       queueMicrotask(() => handler.ended({ why: 'lost' }));
-      return { cancel: () => {} };
+      return { extend: () => {}, cancel: () => {} };
     }
     const subscription: Subscription = {
       connection,
@@ -122,6 +122,13 @@ export class MemorySource implements Source {
       queue.addConsumer(consumer);
     });
     return {
+      extend: (more) =>
+        connection.pipes.toServer(() => {
+          const { queue, consumer } = subscription;
+          if (cancelled || !queue || !consumer) return;
+          consumer.prefetch += more;
+          queue.dispatch();
+        }),
       cancel: () => {
         if (cancelled || subscription.ended) return;
         cancelled = true;

@@ -13,11 +13,16 @@ import { encodeAcks } from './data-path/frame-writer.ts';
 import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
-/** One consumer on its channel; with several tags it is several to the broker, which share its prefetch and its handler. */
-export interface ConsumerEntry {
-  readonly tags: readonly string[];
-  readonly queue: string;
+/** What the broker knows as one consumer. */
+export interface Turn {
+  readonly tag: string;
   readonly prefetch: number;
+}
+
+/** One consumer on its channel; with several turns it is several to the broker, which share its handler. */
+export interface ConsumerEntry {
+  readonly turns: Turn[];
+  readonly queue: string;
   readonly arguments: Record<string, unknown>;
   readonly handler: ConsumerHandler;
   cancelling: boolean;
@@ -88,8 +93,15 @@ export class ConsumeChannel implements DataChannel {
   }
 
   consume(entry: ConsumerEntry): void {
-    for (const tag of entry.tags) this.#consumers.set(tag, entry);
-    if (this.#channel) this.#start(this.#channel, entry);
+    for (const { tag } of entry.turns) this.#consumers.set(tag, entry);
+    if (this.#channel) this.#start(this.#channel, entry, entry.turns);
+  }
+
+  /** One more turn, beside those that it has. */
+  extend(entry: ConsumerEntry, turn: Turn): void {
+    entry.turns.push(turn);
+    this.#consumers.set(turn.tag, entry);
+    if (this.#channel) this.#start(this.#channel, entry, [turn]);
   }
 
   cancel(entry: ConsumerEntry): void {
@@ -100,7 +112,7 @@ export class ConsumeChannel implements DataChannel {
       queueMicrotask(() => this.#end(entry, { why: 'cancelled' }));
       return;
     }
-    Promise.all(entry.tags.map((tag) => channel.cancel(tag))).then(
+    Promise.all(entry.turns.map(({ tag }) => channel.cancel(tag))).then(
       () => this.#end(entry, { why: 'cancelled' }),
       () => this.#end(entry, { why: 'lost' }),
     );
@@ -206,18 +218,19 @@ export class ConsumeChannel implements DataChannel {
     // Throws when the connection went in the same breath: then nobody was there to hear the channel's end.
     this.#buffer = bufferOf(this.#connection.wire, channel);
     this.#connection.data.register(this.#number, this);
-    for (const entry of new Set(this.#consumers.values())) if (!entry.cancelling) this.#start(channel, entry);
+    for (const entry of new Set(this.#consumers.values()))
+      if (!entry.cancelling) this.#start(channel, entry, entry.turns);
     if (this.#barriers.length > 0) this.#sendBarrier();
   }
 
-  #start(channel: Channel, entry: ConsumerEntry): void {
+  #start(channel: Channel, entry: ConsumerEntry, turns: readonly Turn[]): void {
     const cancelled = (message: unknown) => {
       if (message === null) this.#queueGone(entry);
     };
-    const { queue, tags, prefetch } = entry;
-    const consumed = tags.map((consumerTag, turn) => {
+    const { queue } = entry;
+    const consumed = turns.map(({ tag: consumerTag, prefetch }) => {
       // Both are queued in one go: no other qos comes between (it holds for the consumers that follow it).
-      channel.prefetch(shareOf(prefetch, tags.length, turn), false).catch(() => {});
+      channel.prefetch(prefetch, false).catch(() => {});
       return channel.consume(queue, cancelled, { consumerTag, noAck: false, arguments: entry.arguments });
     });
     Promise.all(consumed).then(
@@ -244,7 +257,7 @@ export class ConsumeChannel implements DataChannel {
   #end(entry: ConsumerEntry, end: ConsumerEnd): void {
     if (entry.ended) return;
     entry.ended = true;
-    for (const tag of entry.tags) this.#consumers.delete(tag);
+    for (const { tag } of entry.turns) this.#consumers.delete(tag);
     try {
       entry.handler.ended(end);
     } catch (error) {
@@ -290,11 +303,6 @@ export class ConsumeChannel implements DataChannel {
       () => answer(false),
     );
   }
-}
-
-/** What the `index`-th of `count` gets, so that all together have the whole. */
-function shareOf(whole: number, count: number, index: number): number {
-  return Math.floor(whole / count) + (index < whole % count ? 1 : 0);
 }
 
 /** Owns deliveries that belong to no consumer any more. */

@@ -57,16 +57,18 @@ export class RabbitSource implements Source {
     const connection = this.#connection;
     if (!connection?.isOpen) {
       queueMicrotask(() => handler.ended({ why: 'lost' }));
-      return { cancel: () => {} };
+      return { extend: () => {}, cancel: () => {} };
     }
     const { queue, priority } = request;
     const prefetch = Math.max(1, Math.min(65_535, request.prefetch));
     const turns = Math.min(prefetch, request.turns ?? 1);
-    const tag = `tombolo.${this.#config.cluster}.${++this.#serial}`;
+    const name = `tombolo.${this.#config.cluster}.${++this.#serial}`;
     const entry: ConsumerEntry = {
-      tags: turns === 1 ? [tag] : Array.from({ length: turns }, (_, turn) => `${tag}.${turn + 1}`),
+      turns: Array.from({ length: turns }, (_, turn) => ({
+        tag: turns === 1 ? name : `${name}.${turn + 1}`,
+        prefetch: shareOf(prefetch, turns, turn),
+      })),
       queue,
-      prefetch,
       arguments: {
         'x-tombolo-bridge': this.#config.cluster,
         ...(priority !== undefined && { 'x-priority': priority }),
@@ -79,7 +81,15 @@ export class RabbitSource implements Source {
     const channel = this.#channelFor(queue, connection);
     this.#own.set(queue, this.ownConsumers(queue) + turns);
     channel.consume(entry);
-    return { cancel: () => channel.cancel(entry) };
+    return {
+      extend: (more) => {
+        if (entry.cancelling || entry.ended) return;
+        this.#own.set(queue, this.ownConsumers(queue) + 1);
+        const tag = `${name}+${entry.turns.length}`;
+        channel.extend(entry, { tag, prefetch: Math.max(1, Math.min(65_535, more)) });
+      },
+      cancel: () => channel.cancel(entry),
+    };
   }
 
   acknowledge(tokens: readonly DeliveryToken[]): void {
@@ -152,7 +162,7 @@ export class RabbitSource implements Source {
         if (this.#solo.delete(channel)) this.#pool.push(channel);
       },
       ended: (entry, end) => {
-        const left = this.ownConsumers(entry.queue) - entry.tags.length;
+        const left = this.ownConsumers(entry.queue) - entry.turns.length;
         if (left > 0) this.#own.set(entry.queue, left);
         else this.#own.delete(entry.queue);
         // Tried again it may be refused (its node went, not the queue), which ends the channel with all that is on it.
@@ -169,4 +179,9 @@ export class RabbitSource implements Source {
     });
     return channel;
   }
+}
+
+/** What the `index`-th of `count` gets, so that all together have the whole. */
+function shareOf(whole: number, count: number, index: number): number {
+  return Math.floor(whole / count) + (index < whole % count ? 1 : 0);
 }

@@ -3,7 +3,7 @@ import type { Destination, Frame, MessagesFrame } from '@tombolo/wire/frame';
 import { Agreement } from '../../../src/routing/agreement.ts';
 import { Router } from '../../../src/routing/router.ts';
 
-const sizes = { prefetchSize: 1_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };
+const sizes = { prefetchSize: 1_000, largestWindow: 8_000, prefetchBytes: 32 * 1024 * 1024, rateLimit: undefined };
 
 /** A connector in short; what is not named takes the default. */
 export interface ConnectorSketch {

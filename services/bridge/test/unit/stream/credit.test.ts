@@ -3,13 +3,14 @@ import {
   allowance,
   emptyWindow,
   noteConfirmed,
+  noteExhausted,
   noteProbe,
   setCapacity,
   wantsProbe,
 } from '../../../src/stream/credit.ts';
 
-function demandOf(capacity: number, largest = 1000) {
-  const window = emptyWindow(largest);
+function demandOf(capacity: number, usual = 1000, largest = usual) {
+  const window = emptyWindow({ usual, largest });
   setCapacity(window, capacity);
   return window;
 }
@@ -45,6 +46,19 @@ describe('the window of a sink’s consumers', () => {
     noteProbe(window, 0, 0);
     expect(starve(window, 8)).toEqual([1, 4, 8, 16, 32, 64, 128, 256]);
     expect(starve(window, 3)).toEqual([512, 1000, 1000]);
+  });
+
+  it('goes beyond the usual window only while sources use all their credit up', () => {
+    const window = demandOf(1000, 1000, 3000);
+    noteProbe(window, 0, 0);
+    starve(window, 5);
+    expect(starve(window, 3)).toEqual([1000, 1000, 1000]);
+    noteExhausted(window);
+    expect(starve(window, 2)).toEqual([2000, 2000]);
+    noteExhausted(window);
+    expect(starve(window, 2)).toEqual([3000, 3000]);
+    noteExhausted(window);
+    expect(starve(window, 2)).toEqual([3000, 3000]);
   });
 
   it('holds no more than one waiting message for a consumer that holds what it can and does not acknowledge', () => {

@@ -6,7 +6,7 @@ const epoch = { incarnation: 7, epoch: 1 };
 
 /** A destination whose consumers can hold `capacity`, opened by these sources, so many bridges away. */
 function shared(capacity: number, distances: Readonly<Record<string, number>>) {
-  const sink = new SinkDestination('east', 1, destination, 1_000);
+  const sink = new SinkDestination('east', 1, destination, { usual: 1_000, largest: 1_000 });
   sink.brokerUp(true, 0);
   sink.demand(capacity, 0);
   for (const [source, hops] of Object.entries(distances)) open(sink, source, hops);

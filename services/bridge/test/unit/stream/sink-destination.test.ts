@@ -46,7 +46,7 @@ const messages = (sequences: number[], bytes?: number) => ({
 
 /** A destination with demand, whose empty queue has been looked at, and which `west` has opened. */
 function flowing(capacity = 10, room = Number.POSITIVE_INFINITY) {
-  const sink = new SinkDestination('east', 1, destination, 100);
+  const sink = new SinkDestination('east', 1, destination, { usual: 100, largest: 100 });
   sink.setRoom(room, Number.POSITIVE_INFINITY);
   sink.brokerUp(true, 0);
   sink.demand(capacity, 0);
@@ -103,7 +103,7 @@ describe('a destination at the sink', () => {
 
   it('never grants beyond max-length, not even without demand', () => {
     expect(frames(flowing(50, 5).effects, 'credit')).toMatchObject([{ granted: 5 }]);
-    const sink = new SinkDestination('east', 1, destination, 100);
+    const sink = new SinkDestination('east', 1, destination, { usual: 100, largest: 100 });
     sink.setRoom(5, Number.POSITIVE_INFINITY);
     sink.brokerUp(true, 0);
     sink.setStatic(0);
@@ -277,7 +277,7 @@ describe('a destination whose broker refuses messages for now', () => {
   });
 
   it('asks another source for a message when the link to the one that it had asked is lost', () => {
-    const sink = new SinkDestination('east', 1, { kind: 'topic', name: 'x' }, 100);
+    const sink = new SinkDestination('east', 1, { kind: 'topic', name: 'x' }, { usual: 100, largest: 100 });
     const of = (source: string) => ({ ...address, source, destination: sink.destination });
     sink.brokerUp(true, 0);
     sink.setStatic(0);

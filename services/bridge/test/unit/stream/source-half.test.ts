@@ -9,7 +9,7 @@ function consuming() {
   let handler: ConsumerHandler | undefined;
   const requeued: number[] = [];
   const passage = {
-    ...{ open: true, static: true, entry: { prefetchSize: 10, prefetchBytes: 1e6 } },
+    ...{ open: true, static: true, entry: { prefetchSize: 10, largestWindow: 10, prefetchBytes: 1e6 } },
     connector: { name: 'c', holdWhenLinkLostMs: 60_000, conduitSubscriptions: true },
   };
   const options = {
@@ -35,7 +35,7 @@ function consuming() {
         requeue: (tokens: readonly DeliveryToken[]) => requeued.push(...tokens.map(({ tag }) => tag)),
         consume: (_request: object, given: ConsumerHandler) => {
           handler = given;
-          return { cancel: () => {} };
+          return { extend: () => {}, cancel: () => {} };
         },
       },
     },

@@ -30,7 +30,7 @@ function taken(tag: number, redelivered = false): Taken {
 function stream(granted = 10, throttle?: Throttle) {
   const orphans = new Orphans<SourceStream>();
   const source = new SourceStream(
-    { address, connector: 'c', epoch, queue: {}, prefetchSize: 100, prefetchBytes: 1e6, holdMs: 60_000 },
+    { address, connector: 'c', epoch, queue: {}, largestWindow: 100, prefetchBytes: 1e6, holdMs: 60_000 },
     {
       orphans,
       turns: () => 1,
@@ -100,6 +100,19 @@ describe('a stream at the source', () => {
     const later = source.wake(200);
     expect(does(later, 'cancel')).toBe(true);
     expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 201), 'acknowledge')).toEqual([1, 2, 3]);
+  });
+
+  it('lets its consumer hold more when what is held leaves most of the credit unused, and never more than credit', () => {
+    const { source, effects } = stream(60);
+    expect(effects).toContainEqual({ do: 'consume', generation: 1, prefetch: 4 });
+    const first = source.delivered(1, [taken(1), taken(2), taken(3), taken(4)], 1);
+    expect(first).toContainEqual({ do: 'extend', generation: 1, more: 56 });
+    expect(does(first, 'cancel')).toBe(false);
+    source.nextBatch(1e6, 1);
+    // All 60 may be out now: nothing may be acknowledged before more is granted.
+    expect(tags(source.settled({ ...settle, accepted: [1, 2] }, 2), 'acknowledge')).toEqual([]);
+    const raised = { kind: 'credit' as const, address, ...epoch, sinkIncarnation: 1, creditVersion: 2, granted: 61 };
+    expect(tags(source.credited(raised, 3), 'acknowledge')).toEqual([1]);
   });
 
   it('under a limit holds no more than about a second of it, and sends no more than it lets pass', () => {
