@@ -2,6 +2,7 @@ import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'a
 import { connectFault, lostFault } from './close-codes.ts';
 import { nameOf, type RabbitBrokerConfig, type RabbitUri } from './config.ts';
 import { DataPath } from './data-path/data-path.ts';
+import { SocketReads } from './data-path/socket-reads.ts';
 import { type Wire, wireOf } from './seam.ts';
 
 /** The client property by which other bridges beside the cluster know whose connection it is. */
@@ -18,10 +19,15 @@ export class Connection {
   readonly #model: ChannelModel;
   #open = true;
 
-  private constructor(model: ChannelModel, address: string, closed: (error: unknown) => void) {
+  private constructor(
+    model: ChannelModel,
+    address: string,
+    reads: SocketReads | undefined,
+    closed: (error: unknown) => void,
+  ) {
     this.#model = model;
     this.wire = wireOf(model);
-    this.data = new DataPath(this.wire);
+    this.data = new DataPath(this.wire, reads);
     this.address = address;
     let why: unknown;
     model.on('error', (error) => {
@@ -50,6 +56,7 @@ export class Connection {
   ): Promise<Connection> {
     const address = nameOf(uri);
     const tls = uri.tls ? config.tls?.() : {};
+    const reads = uri.tls ? undefined : new SocketReads();
     try {
       const model = await connect(
         {
@@ -63,6 +70,7 @@ export class Connection {
         },
         {
           ...tls,
+          ...(reads && { onread: reads.onread }),
           noDelay: true,
           keepAlive: true,
           timeout: config.connectTimeoutMs ?? 5_000,
@@ -73,7 +81,7 @@ export class Connection {
           },
         },
       );
-      const connection: Connection = new Connection(model, address, (error) => closed(connection, error));
+      const connection: Connection = new Connection(model, address, reads, (error) => closed(connection, error));
       return connection;
     } catch (error) {
       throw connectFault(error, { address, vhost: uri.vhost, username: config.username });

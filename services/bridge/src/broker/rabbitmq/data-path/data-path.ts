@@ -1,5 +1,6 @@
 import type { Wire } from '../seam.ts';
 import { FrameReader } from './frame-reader.ts';
+import type { SocketReads } from './socket-reads.ts';
 
 /** A channel whose frames are read raw. */
 export interface DataChannel {
@@ -24,7 +25,8 @@ export class DataPath {
   readonly #touched: DataChannel[] = [];
   readonly #amqplibRecvFrame: () => unknown;
 
-  constructor(wire: Wire) {
+  /** @param reads of the socket, where it is a plain one */
+  constructor(wire: Wire, reads?: SocketReads) {
     this.#wire = wire;
     this.#reader = new FrameReader(Math.max(wire.frameMax, 1024 * 1024));
     this.#amqplibRecvFrame = wire.recvFrame.bind(wire);
@@ -33,6 +35,14 @@ export class DataPath {
       wire.rest = Buffer.alloc(0);
     }
     wire.recvFrame = () => this.#receive();
+    if (!reads) return;
+    reads.receiver = (bytes) => {
+      // amqplib's loop asks `recvFrame` until there is none: first for what was read before and is still in the stream.
+      if (wire.stream.readableLength > 0) wire.stream.emit('readable');
+      this.#reader.push(bytes);
+      wire.recvSinceLastCheck = true;
+      wire.stream.emit('readable');
+    };
   }
 
   /** From now on frames on this channel number are shown to `channel` first. */
@@ -63,7 +73,8 @@ export class DataPath {
       }
       // What came before this frame is handed over before it: a cancel-ok ends a consumer after its last delivery.
       this.#handOver();
-      this.#wire.rest = frame;
+      // A copy: what amqplib makes of it may be kept.
+      this.#wire.rest = Buffer.from(frame);
       return this.#amqplibRecvFrame();
     }
   }

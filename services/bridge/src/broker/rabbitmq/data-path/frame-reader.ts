@@ -39,7 +39,14 @@ export class FrameReader {
     const chunk = this.#chunk;
     const at = this.#at;
     const available = chunk.length - at;
-    if (available < 7) return undefined;
+    if (available < 7) {
+      // The chunk's bytes may be overwritten before the rest comes.
+      if (available > 0) {
+        this.#chunk = Buffer.from(chunk.subarray(at));
+        this.#at = 0;
+      }
+      return undefined;
+    }
     const size = chunk.readUInt32BE(at + 3);
     if (size > this.#maxSize) throw new Error(`a frame of ${size} bytes was announced, more than frame_max`);
     const total = size + frameOverhead;
