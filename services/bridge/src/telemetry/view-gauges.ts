@@ -229,6 +229,8 @@ export class ViewGauges {
     set.add('tombolo_messages_not_captured_total', [connector, label, 'already_bridged'], 0);
     for (const reason of ['link_lost', 'withdrawn'])
       set.add('tombolo_messages_returned_total', [connector, label, reason], 0);
+    for (const reason of ['no_credit', 'paused', 'link_down'])
+      set.add('tombolo_stream_blocked_seconds_total', [connector, label, sink, reason], 0);
   }
 
   #beginSink(connector: string, label: string, source: string): void {

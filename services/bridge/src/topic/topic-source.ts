@@ -348,7 +348,8 @@ export class TopicSource {
     const found = await this.#options.broker.source.inspect(subscription.buffer).catch(() => undefined);
     if (!found) return;
     subscription.messages = found.ready;
-    subscription.bytes = found.bytes;
+    // Of a queue that has been empty since it was made, the broker tells no bytes.
+    subscription.bytes = found.bytes ?? (found.ready === 0 ? 0 : undefined);
     if (found.ready === 0) subscription.trusted = before;
   }
 

@@ -46,10 +46,8 @@ function named(source: string): string[] {
 const promtool = (...args: string[]) => execFileSync('promtool', args, { encoding: 'utf8', stdio: 'pipe' });
 
 describe('dashboard, alerts and docs', () => {
-  const documents = [
-    ...[new URL('grafana/tombolo.json', infra), ...ruleFiles, ...ruleTests, ...files('docs/', '.md')],
-    ...[new URL('README.md', root), new URL('services/bridge/README.md', root)],
-  ];
+  const pages = [...files('docs/', '.md'), new URL('README.md', root), new URL('services/bridge/README.md', root)];
+  const documents = [new URL('grafana/tombolo.json', infra), ...ruleFiles, ...ruleTests, ...pages];
 
   it.each(documents.map((file) => [file.pathname.slice(root.pathname.length), file] as const))(
     'name in %s only metrics that exist',
