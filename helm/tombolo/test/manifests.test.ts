@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -306,22 +306,24 @@ it('lets Prometheus scrape the pods by the port that the container has', async (
   }
 });
 
-it.runIf(existsSync(join(infra, 'grafana/tombolo.json')))(
-  'carries the alerts and dashboards of infra, all of them and as they are',
-  async () => {
-    const manifests = await render('helm4', ciValues('deployment'), everything);
-    const files = (folder: string, suffix: string) =>
-      readdirSync(join(infra, folder))
-        .filter((name) => name.endsWith(suffix))
-        .map((name) => [name, readFileSync(join(infra, folder, name), 'utf8')] as const);
-    const groups = files('prometheus', '.yml').flatMap(([, text]) => parse(text).groups ?? []);
-    expect(groups).not.toEqual([]);
-    expect(only(manifests, 'PrometheusRule')['spec'].groups).toEqual(groups);
-    const dashboards = only(manifests, 'ConfigMap', 'east-tombolo-dashboards');
-    expect(dashboards.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
-    expect(Object.keys(dashboards['data'])).not.toEqual([]);
-    expect(
-      Object.fromEntries(Object.entries(dashboards['data']).map(([name, text]) => [name, JSON.parse(text as string)])),
-    ).toEqual(Object.fromEntries(files('grafana', '.json').map(([name, text]) => [name, JSON.parse(text)])));
-  },
-);
+it('carries the alerts and dashboards of infra, all of them and as they are', async () => {
+  const manifests = await render('helm4', ciValues('deployment'), everything);
+  const files = (folder: string, suffix: string) =>
+    readdirSync(join(infra, folder))
+      .filter((name) => name.endsWith(suffix))
+      .map((name) => [name, readFileSync(join(infra, folder, name), 'utf8')] as const);
+  const groups = files('prometheus', '.yml').flatMap(([, text]) => parse(text).groups ?? []);
+  expect(groups).not.toEqual([]);
+  expect(only(manifests, 'PrometheusRule')['spec'].groups).toEqual(groups);
+  const elsewhere = await render('helm4', ciValues('deployment'), {
+    prometheusRule: { enabled: true, runbookUrl: 'https://docs.example/tombolo' },
+  });
+  const links = JSON.stringify(only(elsewhere, 'PrometheusRule')['spec'].groups).match(/"runbook_url":"[^#]*/g);
+  expect(new Set(links)).toEqual(new Set(['"runbook_url":"https://docs.example/tombolo']));
+  const dashboards = only(manifests, 'ConfigMap', 'east-tombolo-dashboards');
+  expect(dashboards.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
+  expect(Object.keys(dashboards['data'])).not.toEqual([]);
+  expect(
+    Object.fromEntries(Object.entries(dashboards['data']).map(([name, text]) => [name, JSON.parse(text as string)])),
+  ).toEqual(Object.fromEntries(files('grafana', '.json').map(([name, text]) => [name, JSON.parse(text)])));
+});
