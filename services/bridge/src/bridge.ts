@@ -435,7 +435,7 @@ export class Bridge implements HostedBridge {
     const up = state.is === 'master' || state.is === 'standby';
     const fault = state.is === 'down' ? state.fault : undefined;
     return {
-      type: 'rabbitmq',
+      type: this.#options.topology.clusters[this.#options.cluster]?.broker?.type ?? 'rabbitmq',
       up,
       state: state.is,
       address: state.is === 'down' ? undefined : state.uri,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Fault } from '@tombolo/kernel/fault';
 import type { Bridge as ClusterBridge } from '@tombolo/topology/topology';
 import { Bridge } from './bridge.ts';
+import { ActiveMqBroker } from './broker/activemq/active-broker.ts';
 import type { Broker, BrokerListener } from './broker/port.ts';
 import { RabbitBroker } from './broker/rabbitmq/rabbit-broker.ts';
 import { RedisRecordStore } from './deduplication/redis-record.ts';
@@ -13,7 +14,7 @@ import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
-import { brokerConfig, linkPeers } from './parts.ts';
+import { activeMqConfig, brokerConfig, linkPeers } from './parts.ts';
 import { RedisClient } from './redis/redis-client.ts';
 import type { RecordStore } from './stream/record-store.ts';
 import { type Certificates, certificatesOf } from './tls/certificates.ts';
@@ -21,24 +22,13 @@ import { type Certificates, certificatesOf } from './tls/certificates.ts';
 /**
  * A bridge with a real broker and real links, as the topology describes them.
  * @param loopback the clusters of this process, linked without sockets
- * @throws Fault when the topology does not say where the broker is, or names one that there is no adapter for
+ * @throws Fault when the topology does not say where the broker is
  */
 export function deployedBridge(parts: BridgeParts, random: () => number, loopback: LoopbackHub): Bridge {
   const { topology, cluster, instance, clock, log } = parts;
   const own = topology.clusters[cluster];
   if (!own?.broker) throw new Fault('TOMBOLO_USAGE', `The topology does not say where the broker of ${cluster} is.`);
-  if (own.broker.type !== 'rabbitmq') {
-    throw new Fault(
-      'TOMBOLO_USAGE',
-      `clusters.${cluster}.broker.type is ${own.broker.type}: this version has no adapter for it.`,
-    );
-  }
-  const { election } = own.bridge;
   const certificates = certificatesOf(own, { clock, wallClock: () => Date.now(), log });
-  const config = {
-    ...brokerConfig(own, instance, certificates.broker),
-    ...(election.type === 'redis' && heartbeatFor(election.leaseMs)),
-  };
   const tls = certificates.link;
   return new Bridge({
     ...parts,
@@ -47,7 +37,7 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
     graceMs: graceOf(own.bridge),
     ...recordsOf(parts, certificates, random),
     certificates: () => certificates.views(),
-    createBroker: (listener: BrokerListener): Broker => new RabbitBroker(config, listener, { clock, random, log }),
+    createBroker: brokerOf(parts, certificates, random),
     createLinks: (host, peers) =>
       new Links({
         ...host,
@@ -63,6 +53,24 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
         log,
       }),
   });
+}
+
+/** The adapter for the kind of broker that the cluster's section names. */
+function brokerOf(
+  { topology, cluster, instance, clock, log }: BridgeParts,
+  certificates: Certificates,
+  random: () => number,
+): (listener: BrokerListener) => Broker {
+  const own = topology.clusters[cluster]!;
+  const { election } = own.bridge;
+  const surroundings = { clock, random, log };
+  const heartbeat = election.type === 'redis' ? heartbeatFor(election.leaseMs) : {};
+  if (own.broker?.type === 'activemq') {
+    const config = { ...activeMqConfig(own, certificates.broker), ...heartbeat };
+    return (listener) => new ActiveMqBroker(config, listener, surroundings);
+  }
+  const config = { ...brokerConfig(own, instance, certificates.broker), ...heartbeat };
+  return (listener) => new RabbitBroker(config, listener, surroundings);
 }
 
 /** Longer than a connection takes to fail over to the next address of the broker (ms). */

@@ -1,5 +1,6 @@
 import { Fault } from '@tombolo/kernel/fault';
 import type { Cluster, Topology } from '@tombolo/topology/topology';
+import type { ActiveMqBrokerConfig } from './broker/activemq/config.ts';
 import type { BrokerTlsSource } from './broker/broker-tls.ts';
 import type { RabbitBrokerConfig } from './broker/rabbitmq/config.ts';
 import type { PeerOptions } from './link/peer-link.ts';
@@ -30,6 +31,28 @@ export function brokerConfig({ name, broker }: Cluster, instance: string, tls?: 
     ...(tls && { tls }),
     ...(clusterName !== undefined && { clusterName }),
     ...(management && { management: { ...management, ...(tls && { tls }) } }),
+  };
+}
+
+/** What the ActiveMQ adapter needs of a cluster's section. */
+export function activeMqConfig({ name, broker }: Cluster, tls?: BrokerTlsSource): ActiveMqBrokerConfig {
+  if (!broker) throw new Fault('TOMBOLO_USAGE', `The topology does not say where the broker of ${name} is.`);
+  const { username, password } = broker;
+  return {
+    cluster: name,
+    uris: broker.uris.map((uri) => {
+      const { protocol, hostname, port } = new URL(uri);
+      const secure = protocol !== 'stomp:';
+      return {
+        host: hostname.replace(/^\[|\]$/g, ''),
+        // The ports of the connectors in the activemq.xml that ActiveMQ comes with.
+        port: Number(port) || (secure ? 61_612 : 61_613),
+        tls: secure,
+      };
+    }),
+    username,
+    password,
+    ...(tls && { tls }),
   };
 }
 

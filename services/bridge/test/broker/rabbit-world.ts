@@ -5,9 +5,10 @@ import { FlakyProxy } from '@tombolo/testing/flaky-proxy';
 import type { RabbitNode } from '@tombolo/testing/rabbitmq';
 import { type Channel, type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { BrokerState } from '../../src/broker/port.ts';
-import type { Log, RabbitBrokerConfig } from '../../src/broker/rabbitmq/config.ts';
+import type { RabbitBrokerConfig } from '../../src/broker/rabbitmq/config.ts';
 import { declareArguments } from '../../src/broker/rabbitmq/queue-properties.ts';
 import { RabbitBroker } from '../../src/broker/rabbitmq/rabbit-broker.ts';
+import type { Log } from '../../src/broker/surroundings.ts';
 
 /** A log that keeps what it was told. */
 export function memoryLog(): Log & { readonly lines: { level: string; fields: object; message: string }[] } {

@@ -1,8 +1,9 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { BindingListener, BindingWatch } from '../port.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { argumentsFromEvent } from './binding-arguments.ts';
 import { type BindingChange, BindingTable, type TopologyEvent } from './binding-table.ts';
-import type { RabbitUri, Surroundings } from './config.ts';
+import type { RabbitUri } from './config.ts';
 import type { EventFeed } from './event-feed.ts';
 import { exchangeProperties, type Management } from './management.ts';
 

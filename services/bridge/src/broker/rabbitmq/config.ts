@@ -1,4 +1,3 @@
-import type { Clock } from '@tombolo/kernel/clock';
 import type { BrokerTlsSource } from '../broker-tls.ts';
 
 /** One address of the cluster; several are tried in order. */
@@ -35,21 +34,6 @@ export interface RabbitBrokerConfig {
   readonly heartbeatSeconds?: number;
   /** How long one attempt to connect may take, default 5,000. */
   readonly connectTimeoutMs?: number;
-}
-
-/** The least that is asked of a logger: constant phrases as messages, facts as fields. pino's loggers fit. */
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** Time, chance and log: everything the adapter needs from its surroundings besides sockets. */
-export interface Surroundings {
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly log: Log;
 }
 
 /** `host:port/vhost`, which is what faults and states may say of an address: never credentials. */

@@ -1,6 +1,7 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { DemandListener, DemandWatch } from '../port.ts';
-import type { RabbitUri, Surroundings } from './config.ts';
+import type { Surroundings } from '../surroundings.ts';
+import type { RabbitUri } from './config.ts';
 import { ConsumerTable, type DemandChange, type QueueFact } from './consumer-table.ts';
 import { parseErlangArguments } from './erlang-args.ts';
 import type { EventFeed } from './event-feed.ts';

@@ -2,8 +2,9 @@ import type { BackoffPolicy } from '@tombolo/kernel/backoff';
 import { backoffDelay } from '@tombolo/kernel/backoff';
 import { messageOf } from '@tombolo/kernel/fault';
 import type { Channel } from 'amqplib';
+import type { Surroundings } from '../surroundings.ts';
 import { brokersWords, codeOf, replyCode } from './close-codes.ts';
-import type { RabbitBrokerConfig, RabbitUri, Surroundings } from './config.ts';
+import type { RabbitBrokerConfig, RabbitUri } from './config.ts';
 import { Connection } from './connection.ts';
 
 const exchange = 'amq.rabbitmq.event';

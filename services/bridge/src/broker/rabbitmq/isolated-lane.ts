@@ -1,5 +1,5 @@
+import type { Surroundings } from '../surroundings.ts';
 import { brokersWords, codeOf, publishFailure, replyCode } from './close-codes.ts';
-import type { Surroundings } from './config.ts';
 import type { ChannelClosed, Connection } from './connection.ts';
 import { type Outgoing, PublishChannel } from './publish-channel.ts';
 import { tell, tellVerdicts } from './publish-lane.ts';

@@ -1,5 +1,5 @@
 import { messageOf } from '@tombolo/kernel/fault';
-import type { Surroundings } from './config.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { instanceProperty } from './connection.ts';
 import type { Management } from './management.ts';
 

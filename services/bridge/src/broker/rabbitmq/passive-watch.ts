@@ -1,5 +1,5 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
-import type { Surroundings } from './config.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { DemandChange } from './consumer-table.ts';
 import type { Prober } from './probe.ts';
 

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { ConfirmChannel } from 'amqplib';
 import type { PublisherHandler } from '../port.ts';
-import type { Log } from './config.ts';
+import type { Log } from '../surroundings.ts';
 import { Confirms, type Pending, type Returned, type Verdict } from './confirms.ts';
 import type { Connection } from './connection.ts';
 import { ContentReader } from './data-path/content-reader.ts';

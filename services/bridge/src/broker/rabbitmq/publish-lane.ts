@@ -1,7 +1,7 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { PublisherHandler, PublishOutcome } from '../port.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { codeOf, publishFailure } from './close-codes.ts';
-import type { Surroundings } from './config.ts';
 import type { Verdict } from './confirms.ts';
 import type { Connection } from './connection.ts';
 import { type Outgoing, PublishChannel } from './publish-channel.ts';

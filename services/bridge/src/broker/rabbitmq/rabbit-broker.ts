@@ -1,4 +1,11 @@
 import { Fault, messageOf } from '@tombolo/kernel/fault';
+import {
+  type ConnectionEffect,
+  type ConnectionEvent,
+  type ConnectionState,
+  connectionPolicy,
+  stepConnection,
+} from '../connection-machine.ts';
 import type {
   BindingWatch,
   Broker,
@@ -11,18 +18,12 @@ import type {
   Source,
   TopicBuffers,
 } from '../port.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { RabbitBindingWatch } from './binding-watch.ts';
 import { RabbitBrowser } from './browser.ts';
 import { brokersWords, codeOf, queueFault, replyCode } from './close-codes.ts';
-import { nameOf, type RabbitBrokerConfig, type RabbitUri, type Surroundings } from './config.ts';
+import { nameOf, type RabbitBrokerConfig, type RabbitUri } from './config.ts';
 import { Connection } from './connection.ts';
-import {
-  type ConnectionEffect,
-  type ConnectionEvent,
-  type ConnectionState,
-  connectionPolicy,
-  stepConnection,
-} from './connection-machine.ts';
 import { RabbitDemandWatch } from './demand-watch.ts';
 import { EventFeed } from './event-feed.ts';
 import { RabbitInventory } from './inventory.ts';

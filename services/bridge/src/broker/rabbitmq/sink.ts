@@ -1,5 +1,5 @@
 import type { Publication, Publisher, PublisherHandler, Sink } from '../port.ts';
-import type { Surroundings } from './config.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { Connection } from './connection.ts';
 import { IsolatedLane, type OpenConnection } from './isolated-lane.ts';
 import type { Counts, Prober } from './probe.ts';

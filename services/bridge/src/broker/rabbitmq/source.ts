@@ -1,5 +1,6 @@
 import type { Consumer, ConsumerHandler, DeliveryToken, QueueDeclaration, QueueInspection, Source } from '../port.ts';
-import type { RabbitBrokerConfig, Surroundings } from './config.ts';
+import type { Surroundings } from '../surroundings.ts';
+import type { RabbitBrokerConfig } from './config.ts';
 import type { Connection } from './connection.ts';
 import { ConsumeChannel, type ConsumerEntry } from './consume-channel.ts';
 import { Declarer } from './declarer.ts';

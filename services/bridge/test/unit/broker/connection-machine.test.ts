@@ -6,7 +6,7 @@ import {
   type ConnectionState,
   connectionPolicy,
   stepConnection,
-} from '../../../src/broker/rabbitmq/connection-machine.ts';
+} from '../../../src/broker/connection-machine.ts';
 
 const policy = { ...connectionPolicy, uris: 2, wanted: true };
 const fault = new Fault('TOMBOLO_BROKER_LOST', 'gone');

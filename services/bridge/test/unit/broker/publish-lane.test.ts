@@ -2,13 +2,13 @@ import type { Channel } from 'amqplib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PublisherHandler, PublishOutcome } from '../../../src/broker/port.ts';
-import type { Surroundings } from '../../../src/broker/rabbitmq/config.ts';
 import type { ChannelClosed, Connection } from '../../../src/broker/rabbitmq/connection.ts';
 import type { DataChannel } from '../../../src/broker/rabbitmq/data-path/data-path.ts';
 import { FrameReader, frameType } from '../../../src/broker/rabbitmq/data-path/frame-reader.ts';
 import { encodeAcks } from '../../../src/broker/rabbitmq/data-path/frame-writer.ts';
 import { methodId } from '../../../src/broker/rabbitmq/data-path/methods.ts';
 import { PublishLane } from '../../../src/broker/rabbitmq/publish-lane.ts';
+import type { Surroundings } from '../../../src/broker/surroundings.ts';
 
 const closeFrame = Object.assign(new Error('PRECONDITION_FAILED'), { code: 406 });
 const short = (text: string) => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);

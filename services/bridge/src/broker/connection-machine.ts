@@ -2,7 +2,7 @@ import { type BackoffPolicy, backoffDelay } from '@tombolo/kernel/backoff';
 import type { Fault } from '@tombolo/kernel/fault';
 
 /**
- * One broker's pair of connections, as a pure machine.
+ * The connections to one broker, of those that a master works with among them, as a pure machine.
  *
  *              started            opened            wished [1]          locked              wished [3]
  *    stopped ─────────▶ dialing ─────────▶ unclaimed ─────────▶ claiming ─────────▶ master ─────────▶ yielding
@@ -12,10 +12,10 @@ import type { Fault } from '@tombolo/kernel/fault';
  *       └── stopped ── resting ◀───────────────┴───────────────── lost [4] ───────────┴────────────────────┘
  *
  * [1] at once when the claim is wanted already.
- * [2] while another bridge holds a lock queue the claim is repeated on the same connections (a standby is warm).
- * [3] no longer wanted: acknowledgements are flushed, then both connections are closed, which frees what they held, whatever
- *     was under way on them; from `claiming` too, where one lock may be held. New ones are opened at once.
- * [4] either connection's death ends both; what was held is gone with them.
+ * [2] while another bridge holds the lock the claim is repeated, and what is connected stays so (a standby is warm).
+ * [3] no longer wanted: acknowledgements are flushed, then all connections are closed, which frees what they held, whatever
+ *     was under way on them; from `claiming` too, where a part of the lock may be held. New ones are opened at once.
+ * [4] any connection's death ends all; what was held is gone with them.
  *
  * Every effect carries the epoch of its attempt; answers of an older one are dropped here.
  */

@@ -1,0 +1,154 @@
+import { messageOf } from '@tombolo/kernel/fault';
+import type { Surroundings } from '../surroundings.ts';
+import { type Advisory, advisoryTopics, readAdvisory } from './advisory.ts';
+import type { StompConnection } from './connection.ts';
+import { ConsumerTable } from './consumer-table.ts';
+
+/** How long the broker may take to tell what there is (ms). */
+const ANSWER_MS = 4_000;
+/** How often everything is asked anew: events may have crossed what was told at the beginning (ms). */
+const ANEW_MS = 60_000;
+/** How often it is tried again when the broker did not answer (ms). */
+const RETRY_MS = 15_000;
+
+export interface AdvisoryListener {
+  /** Everything is known, anew: compare. */
+  known(): void;
+  /** Something may have changed about these queues, or about connections. */
+  changed(queues: Iterable<string>): void;
+  queueGone(queue: string): void;
+  /** The broker does not tell: why, and what to do. */
+  blind(reason: string): void;
+}
+
+/** One look at everything, which goes on with what changes. */
+interface Generation {
+  readonly table: ConsumerTable;
+  readonly subscriptions: string[];
+  readonly canary: string;
+  /** Not complete after a while; it may still become so. */
+  late: boolean;
+}
+
+/**
+ * What the broker's advisories tell, over the connection that a standby has too. A new subscriber is told of everything that
+ * there is, and then of a consumer of the bridge's own, by which it knows that this was all. Without XStream among its jars the
+ * broker cannot write advisories as JSON, drops them and says so in its own log only: then nothing comes within a few seconds.
+ */
+export class Advisories {
+  readonly #surroundings: Surroundings;
+  readonly #listener: AdvisoryListener;
+  #connection: StompConnection | undefined;
+  #current: Generation | undefined;
+  #coming: Generation | undefined;
+  #cancelWake: () => void = () => {};
+  #canaries = 0;
+  #settled: () => void = () => {};
+
+  constructor(surroundings: Surroundings, listener: AdvisoryListener) {
+    this.#surroundings = surroundings;
+    this.#listener = listener;
+  }
+
+  /** What is known; undefined: nothing, or nothing yet. */
+  get table(): ConsumerTable | undefined {
+    return this.#current?.table;
+  }
+
+  /** Resolves when everything is known, or the broker does not tell, or the connection is gone. */
+  attach(connection: StompConnection): Promise<void> {
+    this.#connection = connection;
+    const settled = new Promise<void>((resolve) => {
+      this.#settled = resolve;
+    });
+    this.anew();
+    return settled;
+  }
+
+  detach(): void {
+    this.#connection = undefined;
+    this.#current = undefined;
+    this.#coming = undefined;
+    this.#cancelWake();
+    this.#settled();
+  }
+
+  /** Asks for everything again, unless that is under way. */
+  anew(): void {
+    const connection = this.#connection;
+    if (!connection || (this.#coming && !this.#coming.late)) return;
+    this.#end(this.#coming);
+    const generation: Generation = {
+      table: new ConsumerTable(connection.session),
+      subscriptions: [],
+      canary: `/temp-queue/tombolo-canary-${++this.#canaries}`,
+      late: false,
+    };
+    this.#coming = generation;
+    for (const destination of advisoryTopics) {
+      const id = connection.subscriber((frames) => {
+        for (const frame of frames) this.#take(generation, readAdvisory(frame));
+      });
+      generation.subscriptions.push(id);
+      const headers: [string, string][] = [
+        ['id', id],
+        ['destination', destination],
+        ['transformation', 'jms-advisory-json'],
+      ];
+      connection.request('SUBSCRIBE', headers).catch((error: unknown) => {
+        if (this.#connection === connection) this.#fail(generation, `it refuses ${destination}: ${messageOf(error)}`);
+      });
+    }
+    const id = connection.subscriber(() => {});
+    generation.subscriptions.push(id);
+    connection.send('SUBSCRIBE', [
+      ['id', id],
+      ['destination', generation.canary],
+    ]);
+    this.#later(ANSWER_MS, () => this.#fail(generation, 'it sent none within a few seconds'));
+  }
+
+  #take(generation: Generation, advisory: Advisory | undefined): void {
+    if (!advisory || (generation !== this.#current && generation !== this.#coming)) return;
+    if (advisory.is === 'consumer' && advisory.consumer.temporary) {
+      // Only this connection's own temporary queues are the canary.
+      if (generation === this.#coming && advisory.consumer.connection === this.#connection?.session) this.#complete();
+      return;
+    }
+    const queues = generation.table.take(advisory);
+    if (generation !== this.#current) return;
+    if (advisory.is === 'queue-gone') this.#listener.queueGone(advisory.queue);
+    this.#listener.changed(queues);
+  }
+
+  #complete(): void {
+    this.#end(this.#current);
+    this.#current = this.#coming;
+    this.#coming = undefined;
+    this.#listener.known();
+    this.#settled();
+    this.#later(ANEW_MS, () => this.anew());
+  }
+
+  #fail(generation: Generation, reason: string): void {
+    if (generation !== this.#coming) return;
+    generation.late = true;
+    this.#later(RETRY_MS, () => this.anew());
+    // What is known already goes on to be told.
+    if (!this.#current) this.#listener.blind(reason);
+    this.#settled();
+  }
+
+  #end(generation: Generation | undefined): void {
+    for (const id of generation?.subscriptions ?? []) {
+      this.#connection?.unsubscribed(id);
+      this.#connection?.send('UNSUBSCRIBE', [['id', id]]);
+    }
+  }
+
+  #later(ms: number, then: () => void): void {
+    const { clock } = this.#surroundings;
+    this.#cancelWake();
+    this.#cancelWake = clock.wake(clock.now() + ms, then);
+  }
+}

@@ -1,0 +1,130 @@
+import type { StompFrame } from './stomp-codec.ts';
+
+/** What an advisory of the broker tells (`transformation:jms-advisory-json`; activemq-client, AdvisorySupport). */
+export type Advisory =
+  | { readonly is: 'consumer'; readonly consumer: ConsumerFact }
+  | { readonly is: 'consumer-gone'; readonly id: string }
+  | { readonly is: 'queue'; readonly queue: string }
+  | { readonly is: 'queue-gone'; readonly queue: string }
+  | { readonly is: 'connection'; readonly id: string; readonly clientId: string; readonly from: string }
+  | { readonly is: 'connection-gone'; readonly id: string };
+
+export interface ConsumerFact {
+  /** Connection, session and number. */
+  readonly id: string;
+  readonly connection: string;
+  /** Of a composite destination all queues; with wildcards, as they are. */
+  readonly queues: readonly string[];
+  /** It consumes from a temporary queue, which is its own connection's. */
+  readonly temporary: boolean;
+  readonly prefetch: number;
+  readonly priority: number;
+  readonly exclusive: boolean;
+  /** It takes nothing. */
+  readonly browser: boolean;
+  /** A network of brokers made it. */
+  readonly network: boolean;
+  readonly selector: string | undefined;
+}
+
+/** The topics that tell of queues, their consumers, and connections. A subscriber is first told of all that there are. */
+export const advisoryTopics = [
+  '/topic/ActiveMQ.Advisory.Connection',
+  '/topic/ActiveMQ.Advisory.Queue',
+  '/topic/ActiveMQ.Advisory.Consumer.Queue.>',
+] as const;
+
+interface Destination {
+  readonly '@class'?: string;
+  readonly string?: string;
+}
+
+interface ConsumerInfo {
+  readonly consumerId: ObjectId;
+  readonly destination: Destination;
+  readonly prefetchSize: number;
+  readonly priority: number;
+  readonly exclusive: boolean;
+  readonly browser: boolean;
+  readonly networkSubscription?: boolean;
+  readonly selector?: string;
+}
+
+interface ObjectId {
+  readonly '@class'?: string;
+  readonly value: string | number;
+  readonly connectionId?: string;
+  readonly sessionId?: number;
+}
+
+interface Body {
+  readonly ConsumerInfo?: ConsumerInfo;
+  readonly DestinationInfo?: { readonly destination: Destination; readonly operationType: number };
+  readonly ConnectionInfo?: {
+    readonly connectionId: { readonly value: string };
+    readonly clientId?: string;
+    readonly clientIp?: string;
+  };
+  readonly RemoveInfo?: { readonly objectId: ObjectId };
+}
+
+/** Undefined: it tells nothing that is of interest. */
+export function readAdvisory({ body }: StompFrame): Advisory | undefined {
+  let told: Body;
+  try {
+    told = JSON.parse(body.toString('utf8')) as Body;
+  } catch {
+    return undefined;
+  }
+  const {
+    ConsumerInfo: consumer,
+    DestinationInfo: destination,
+    ConnectionInfo: connection,
+    RemoveInfo: removed,
+  } = told;
+  if (consumer) return { is: 'consumer', consumer: factOf(consumer) };
+  if (removed?.objectId['@class'] === 'ConsumerId') return { is: 'consumer-gone', id: idOf(removed.objectId) };
+  if (removed?.objectId['@class'] === 'ConnectionId')
+    return { is: 'connection-gone', id: String(removed.objectId.value) };
+  if (connection) {
+    const { connectionId, clientId = '', clientIp = '' } = connection;
+    return { is: 'connection', id: connectionId.value, clientId, from: clientIp };
+  }
+  if (destination?.destination['@class'] === 'ActiveMQQueue') {
+    // operationType 1: removed (DestinationInfo.REMOVE_OPERATION_TYPE).
+    return {
+      is: destination.operationType === 1 ? 'queue-gone' : 'queue',
+      queue: destination.destination.string ?? '',
+    };
+  }
+  return undefined;
+}
+
+function factOf(info: ConsumerInfo): ConsumerFact {
+  const { destination, consumerId, selector } = info;
+  return {
+    id: idOf(consumerId),
+    connection: consumerId.connectionId ?? '',
+    queues: queuesOf(destination.string ?? ''),
+    temporary: destination['@class'] === 'ActiveMQTempQueue',
+    prefetch: info.prefetchSize,
+    priority: info.priority,
+    exclusive: info.exclusive,
+    browser: info.browser,
+    network: info.networkSubscription === true,
+    // The STOMP connector puts the way in which it compares before it.
+    selector: selector?.replace(/^convert_string_expressions:/, '') || undefined,
+  };
+}
+
+/** `a,queue://b,topic://c` are the queues a and b. */
+function queuesOf(destination: string): string[] {
+  return destination
+    .split(',')
+    .filter((part) => !part.startsWith('topic://'))
+    .map((part) => part.replace(/^queue:\/\//, ''));
+}
+
+function idOf({ connectionId, sessionId, value }: ObjectId): string {
+  return `${connectionId}:${sessionId}:${value}`;
+}

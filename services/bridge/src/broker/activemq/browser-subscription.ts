@@ -1,0 +1,118 @@
+import { notConnected, queueFault } from './brokers-words.ts';
+import type { StompConnection } from './connection.ts';
+import type { StompFrame } from './stomp-codec.ts';
+
+/** Messages that the broker sends ahead while a queue is browsed. One is too few: the end would come after the first. */
+const AHEAD = 64;
+const REMOVE_MS = 5_000;
+
+/** A browser of ActiveMQ: it is shown every message, those that consumers hold among them, and takes none out of sight. */
+export class BrowserSubscription {
+  readonly #connection: StompConnection;
+  readonly #queue: string;
+  readonly #id: string;
+  readonly #come: StompFrame[] = [];
+  #wake: () => void = () => {};
+  #failure: unknown;
+  #ended = false;
+
+  constructor(connection: StompConnection, queue: string) {
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#id = connection.subscriber((frames) => {
+      this.#come.push(...frames);
+      this.#wake();
+    });
+    connection
+      .request('SUBSCRIBE', [
+        ['id', this.#id],
+        ['destination', `/queue/${queue}`],
+        ['browser', 'true'],
+        ['ack', 'client-individual'],
+        ['activemq.prefetchSize', String(AHEAD)],
+      ])
+      .catch((error: unknown) => this.lost(error));
+  }
+
+  /** The next one; undefined: that was the last. Rejects with a Fault. */
+  async next(): Promise<StompFrame | undefined> {
+    for (;;) {
+      if (!this.#connection.isOpen) this.#failure ??= notConnected(`Reading queue "${this.#queue}"`);
+      if (this.#failure !== undefined)
+        throw queueFault(this.#failure, 'Reading', this.#queue, this.#connection.address);
+      if (this.#ended || this.#come.length > 0) break;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const frame = this.#come.shift();
+    // The broker marks the end by a message of its own (`browser:end`).
+    if (!frame || frame.headers.has('browser')) {
+      this.#ended = true;
+      return undefined;
+    }
+    this.#connection.send('ACK', [['id', frame.headers.get('ack') ?? '']]);
+    return frame;
+  }
+
+  lost(error: unknown): void {
+    this.#failure ??= error;
+    this.#wake();
+  }
+
+  close(): void {
+    this.#ended = true;
+    this.#connection.unsubscribed(this.#id);
+    this.#connection.send('UNSUBSCRIBE', [['id', this.#id]]);
+  }
+}
+
+/** How many messages are in the queue, at most `most`. */
+export async function countByBrowsing(connection: StompConnection, queue: string, most: number): Promise<number> {
+  const subscription = new BrowserSubscription(connection, queue);
+  try {
+    let count = 0;
+    while (count < most && (await subscription.next())) count++;
+    return count;
+  } finally {
+    subscription.close();
+  }
+}
+
+/** Consumes this one message. Its id is the broker's own, and has no quotes. */
+export async function removeOne(connection: StompConnection, queue: string, messageId: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  let id = '';
+  const came = new Promise<StompFrame | undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), REMOVE_MS);
+    id = connection.subscriber(([frame]) => resolve(frame));
+  });
+  try {
+    await connection.request('SUBSCRIBE', [
+      ['id', id],
+      ['destination', `/queue/${queue}`],
+      ['ack', 'client-individual'],
+      ['selector', `JMSMessageID = '${messageId}'`],
+    ]);
+    const frame = await came;
+    if (frame) connection.send('ACK', [['id', frame.headers.get('ack') ?? '']]);
+    await connection.request('UNSUBSCRIBE', [['id', id]]);
+  } finally {
+    clearTimeout(timer);
+    connection.unsubscribed(id);
+  }
+}
+
+/** Consumes what is in the queue, as far as it is shown. */
+export async function removeAll(connection: StompConnection, queue: string): Promise<void> {
+  const subscription = new BrowserSubscription(connection, queue);
+  try {
+    for (let frame = await subscription.next(); frame; frame = await subscription.next()) {
+      await removeOne(connection, queue, frame.headers.get('message-id') ?? '');
+    }
+  } catch (error) {
+    throw queueFault(error, 'Clearing', queue, connection.address);
+  } finally {
+    subscription.close();
+  }
+}
