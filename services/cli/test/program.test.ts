@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { call } from './call.ts';
+import { fakeBridge } from './fake-bridge.ts';
 
 describe('the command', () => {
   beforeEach(() => {
@@ -28,6 +29,20 @@ describe('the command', () => {
     const { code, err } = await call('status', '--url', 'http://127.0.0.1:1');
     expect(code).toBe(3);
     expect(err.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it('answers people at a terminal with text, in colour unless NO_COLOR is set, and programs with JSON', async () => {
+    const trace = { destination: 'orders', items: [], conclusion: 'Nobody was asked.' };
+    const { url } = await fakeBridge(() => [200, trace]);
+    const { isTTY } = process.stdout;
+    onTestFinished(() => void Object.assign(process.stdout, { isTTY }));
+    Object.assign(process.stdout, { isTTY: true });
+    vi.stubEnv('TERM', 'xterm');
+    vi.stubEnv('NO_COLOR', '');
+    expect((await call('trace', 'orders', '--url', url)).out).toContain('\u001b[1morders\u001b[0m\n');
+    expect(JSON.parse((await call('trace', 'orders', '--json', '--url', url)).out)).toEqual(trace);
+    vi.stubEnv('NO_COLOR', '1');
+    expect((await call('trace', 'orders', '--url', url)).out).toBe('orders\n\nNobody was asked.\n');
   });
 
   it('prints the schema of the topology', async () => {
