@@ -14,20 +14,12 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const otherYaml = ['kubernetes', 'values', 'prometheus', 'compose', 'definitions'];
 
 /** Programs that pages may call besides ours; what they are given is not looked at. */
-const others = [
-  'sudo',
-  'npm',
-  'npx',
-  'node',
-  'curl',
-  'helm',
-  'kubectl',
-  'docker',
-  'systemctl',
-  'journalctl',
-  'rabbitmqctl',
-];
-const alsoOthers = ['openssl', 'redis-cli', 'promtool', 'source', 'export', 'git', 'install', 'cp', 'ss'];
+const others = new Set(
+  (
+    'sudo npm npx node curl helm kubectl docker systemctl journalctl rabbitmqctl rabbitmq-plugins rabbitmq-diagnostics activemq ' +
+    'openssl redis-cli promtool source export git install cp mv mkdir kill ss'
+  ).split(' '),
+);
 
 /** What is wrong with a call of `tombolo`, as the program itself sees it; nothing is run. */
 async function complaintAbout(args: readonly string[]): Promise<string | undefined> {
@@ -76,7 +68,7 @@ async function complaintAboutCommand([program = '', ...args]: readonly string[])
   if (program.startsWith('./') || program.includes('/')) {
     return existsSync(join(root, program)) ? undefined : `${program} does not exist`;
   }
-  return [...others, ...alsoOthers].includes(program) ? undefined : `${program}: not a program that pages call`;
+  return others.has(program) ? undefined : `${program}: not a program that pages call`;
 }
 
 /** What the bridge serves, as its sources register it: `:name` and `${…}` stand for one part of a path, `*` for the rest. */
