@@ -43,7 +43,7 @@ function fencedSource(source: Source, mayWrite: () => boolean): Source {
     requeue: (tokens) => source.requeue(tokens),
     flushed: (token, done) => source.flushed(token, done),
     onChannelLost: (listener) => source.onChannelLost(listener),
-    inspect: (queue) => source.inspect(queue),
+    inspect: (queue, wanted) => source.inspect(queue, wanted),
     declare: async (queue, properties) => {
       permit(mayWrite, `Declaring queue "${queue}"`);
       await source.declare(queue, properties);

@@ -128,8 +128,11 @@ export interface Source {
    * valid any more, and the broker will deliver what they stand for again.
    */
   onChannelLost(listener: (channel: object) => void): void;
-  /** Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known. */
-  inspect(queue: string): Promise<QueueInspection | undefined>;
+  /**
+   * Properties and counts of a queue; undefined: there is none. Rejects with a Fault when it cannot be known.
+   * @param wanted its bytes too, which not every broker tells, and which may have to be asked for
+   */
+  inspect(queue: string, wanted?: { readonly bytes?: boolean }): Promise<QueueInspection | undefined>;
   /**
    * Declares a durable queue as described. One that is there already may have another expiry, and must else be alike. Rejects
    * with a Fault.

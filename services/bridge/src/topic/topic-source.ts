@@ -345,7 +345,9 @@ export class TopicSource {
   async #look(subscription: Subscription): Promise<void> {
     if (!this.#brokerUp || subscription.bound === undefined) return;
     const before = this.#boundFor(subscription.sink);
-    const found = await this.#options.broker.source.inspect(subscription.buffer).catch(() => undefined);
+    const found = await this.#options.broker.source
+      .inspect(subscription.buffer, { bytes: true })
+      .catch(() => undefined);
     if (!found) return;
     subscription.messages = found.ready;
     // Of a queue that has been empty since it was made, the broker tells no bytes.

@@ -83,6 +83,7 @@ describe.skipIf(noNodes() || prometheusMissing() || redisMissing())('what Promet
 
     await network.bridge('west').post('/api/v1/connectors/west-east/pause');
     await publish(3);
+    for (let i = 0; i < 10; i++) producer.publish('events', 'price', Buffer.alloc(100), { persistent: true });
     const paused = { reason: 'paused', peer: 'east', destination: 'orders' };
     await awaitUntil(
       'it is told for how long the messages wait, and why',
@@ -90,6 +91,12 @@ describe.skipIf(noNodes() || prometheusMissing() || redisMissing())('what Promet
         (await network.bridge('west').metric('tombolo_oldest_unforwarded_message_age_seconds', paused)) > 1 &&
         (await network.bridge('west').metric('tombolo_stream_blocked_seconds_total', paused)) > 1,
       within(20_000),
+    );
+
+    await awaitUntil(
+      'it is told what the topic buffer holds',
+      async () => (await network.bridge('west').metric('tombolo_topic_buffer_bytes')) >= 1_000,
+      within(30_000),
     );
 
     await network.bridge('east').kill();

@@ -114,11 +114,16 @@ export class RabbitDemandWatch implements DemandWatch {
     else this.#passive.look(queue);
   }
 
-  /** What the queue is made of, as known, or as the management API says now. Rejects with a Fault. */
-  async factsOf(queue: string): Promise<QueueFacts | undefined> {
+  /**
+   * What the queue is made of, as known, or as the management API says now. Rejects with a Fault.
+   * @param weighed its bytes are wanted, which only the management API knows
+   */
+  async factsOf(queue: string, weighed: boolean): Promise<QueueFacts | undefined> {
     const known = this.#table.propertiesOf(queue);
-    if (known?.type !== undefined && known.durable !== undefined) return { properties: known };
-    return (await this.#management?.queue(this.#vhost, queue)) ?? (known && { properties: known });
+    const enough = known?.type !== undefined && known.durable !== undefined;
+    if (enough && !(weighed && this.#management)) return { properties: known };
+    const told = this.#management?.queue(this.#vhost, queue);
+    return (await (enough ? told?.catch(() => undefined) : told)) ?? (known && { properties: known });
   }
 
   #flows(flowing: boolean): void {

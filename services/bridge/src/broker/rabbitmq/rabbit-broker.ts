@@ -98,7 +98,9 @@ export class RabbitBroker implements Broker {
     this.#buffers = new RabbitTopicBuffers(this.#management);
     this.#browser = new RabbitBrowser(this.#management);
     this.#inventory = new RabbitInventory(this.#management, this.#prober);
-    this.#source = new RabbitSource(config, surroundings, this.#prober, (queue) => this.#demand.factsOf(queue));
+    this.#source = new RabbitSource(config, surroundings, this.#prober, (queue, weighed) =>
+      this.#demand.factsOf(queue, weighed),
+    );
     this.#sink = new RabbitSink(surroundings, this.#prober);
     this.source = this.#source;
     this.sink = this.#sink;

@@ -9,8 +9,8 @@ import type { QueueFacts } from './queue-properties.ts';
 
 const maxChannels = 32;
 
-/** Looks up what a queue is made of; undefined when it cannot be known. */
-export type PropertiesLookup = (queue: string) => Promise<QueueFacts | undefined>;
+/** Looks up what a queue is made of, and what it weighs when that is wanted; undefined when it cannot be known. */
+export type PropertiesLookup = (queue: string, weighed: boolean) => Promise<QueueFacts | undefined>;
 
 /** The consuming half: a pool of channels on the consuming connection. */
 export class RabbitSource implements Source {
@@ -109,10 +109,13 @@ export class RabbitSource implements Source {
     this.#channelLost = listener;
   }
 
-  async inspect(queue: string): Promise<QueueInspection | undefined> {
+  async inspect(
+    queue: string,
+    { bytes: weighed = false }: { readonly bytes?: boolean } = {},
+  ): Promise<QueueInspection | undefined> {
     const counts = await this.#prober.probe(queue);
     if (!counts) return undefined;
-    const { properties = {}, bytes } = (await this.#properties(queue)) ?? {};
+    const { properties = {}, bytes } = (await this.#properties(queue, weighed)) ?? {};
     return { ...counts, properties, ...(bytes !== undefined && { bytes }) };
   }
 
