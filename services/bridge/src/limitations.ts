@@ -4,12 +4,16 @@ import type { Topology } from '@tombolo/topology/topology';
  * What the topology asks of this cluster's bridge that this version does not do, as sentences: nobody should find out at night
  * that an option was read and not obeyed.
  */
-export function limitations({ connectors }: Topology, cluster: string): string[] {
+export function limitations({ clusters, connectors }: Topology, cluster: string): string[] {
   const found: string[] = [];
   for (const connector of connectors) {
-    const { name, from, to, staticallyIncluded } = connector;
+    const { name, from, to, dynamicallyIncluded, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;
-    if (staticallyIncluded.some(({ kind }) => kind === 'exchange' || kind === 'topic')) {
+    const ofTopics = ({ kind }: { readonly kind: string }) => kind === 'exchange' || kind === 'topic';
+    if (clusters[cluster]?.broker?.type === 'activemq' && dynamicallyIncluded.some(ofTopics)) {
+      found.push(`connector ${name}: topics of ActiveMQ are not bridged`);
+    }
+    if (staticallyIncluded.some(ofTopics)) {
       found.push(`connector ${name}: topics and exchanges are bridged on demand only, not statically`);
     }
   }

@@ -37,4 +37,18 @@ describe('what this version does not do', () => {
     for (const word of ['election', 'networkTTL', 'conduitSubscriptions', 'rateLimit'])
       expect(said).not.toContain(word);
   });
+
+  it('is that topics of ActiveMQ stay where they are', () => {
+    const connector = { dynamicallyIncludedDestinations: [{ topic: 'prices.>' }] };
+    const broker = { type: 'activemq', uris: ['stomp://broker:61613'] };
+    // Two clusters may not be one broker; of the own one the type counts.
+    const topology = topologyOf(connector);
+    const west = {
+      ...topology.clusters['west']!,
+      broker: { ...topology.clusters['west']!.broker!, ...broker } as const,
+    };
+    const mixed = { ...topology, clusters: { ...topology.clusters, west } } as typeof topology;
+    expect(limitations(mixed, 'west').join()).toContain('topics of ActiveMQ');
+    expect(limitations(topology, 'west')).toEqual([]);
+  });
 });
