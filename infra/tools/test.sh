@@ -2,7 +2,8 @@
 # test.sh [ARGUMENT]...
 # Runs every test but the faults of `make faults`, in two lanes at a time: those with real servers, one file after the other, and beside
 # them, with what the processor has left, those that only compute, the simulation included. Each lane's report is printed as a whole;
-# then one plain line says how many of both passed, failed and were skipped. Arguments go to the test runner.
+# what both have printed is searched for secrets of the tests; then one plain line says how many passed, failed and were skipped.
+# Arguments go to the test runner.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -20,6 +21,7 @@ lane() {
 mkdir -p .cache
 rm -f .cache/test-report-*.json
 printed=.cache/test-parts.txt
+shown=.cache/test-servers.txt
 parts=0
 servers=0
 (
@@ -28,9 +30,10 @@ servers=0
   lane parts --project parts --fileParallelism --maxWorkers=2 "$@"
 ) >"$printed" 2>&1 &
 beside=$!
-lane servers --project servers --project 'end to end' "$@" || servers=$?
+lane servers --project servers --project 'end to end' "$@" 2>&1 | tee --ignore-interrupts "$shown" || servers=$?
 wait "$beside" || parts=$?
 cat "$printed"
+node infra/tools/find-secrets.mjs "$shown" "$printed" || { ((servers)) || servers=1; }
 node infra/tools/count-tests.mjs .cache/test-report-servers.json "$servers" .cache/test-report-parts.json "$parts"
 ((servers == 0)) || exit "$servers"
 exit "$parts"

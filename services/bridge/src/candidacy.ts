@@ -2,6 +2,12 @@ import type { Clock } from '@tombolo/kernel/clock';
 import type { BrokerState } from './broker/port.ts';
 import type { Election } from './election/election.ts';
 
+/**
+ * No clock ever said this (the year 4199). A peer that claims to have seen a later incarnation would use up the numbers that are left, and
+ * is not believed: only its own link stays down.
+ */
+const INCARNATION_LARGEST = 2 ** 46;
+
 export interface CandidacyOptions {
   readonly election: Election;
   readonly clock: Clock;
@@ -110,6 +116,7 @@ export class Candidacy {
   /** A peer has seen a later incarnation of this cluster than ours: a clock went back. Ours must be higher. */
   peersSaw(incarnation: number): void {
     const { election } = this.#options;
+    if (incarnation > INCARNATION_LARGEST) return;
     if (election.view.type === 'redis') return election.seen(incarnation);
     if (incarnation <= this.#incarnation) return;
     this.#incarnation = incarnation;

@@ -1,4 +1,4 @@
-import type { Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
+import type { BindingsRequestFrame, Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
 import type { BridgeView, LeftOver, StreamView, WaitingView } from './admin/view.ts';
 import type { Broker } from './broker/port.ts';
@@ -60,6 +60,8 @@ export class Mastership {
     const { replyOrigin, topology, view, wallClock } = options;
     const settings = topology.clusters[cluster]!.bridge;
     const { inFlightBytes } = settings;
+    // Once each: a peer can send any number of them.
+    const told = new Set<string>();
     const router = new Router({
       cluster,
       incarnation,
@@ -68,6 +70,14 @@ export class Mastership {
       clock,
       inFlightBytes,
       relayed: (neighbour, messages) => metrics.transit(neighbour, messages),
+      refused: (neighbour, kind) => {
+        metrics.frameRefused(neighbour, kind);
+        const key = `${neighbour} ${kind}`;
+        if (told.has(key)) return;
+        told.add(key);
+        const reason = `no connector with ${neighbour} lets it say this: compare networkTTL in both files, or mistrust its bridge`;
+        log.warn({ peer: neighbour, frame: kind, reason }, 'frames refused');
+      },
       listener: {
         routeChanged: (route) => {
           source.routeChanged(route);
@@ -79,8 +89,9 @@ export class Mastership {
         },
         received: (via, frame, consumed) => {
           if (isForSink(frame)) return sink.frame(via, frame, consumed);
-          if (frame.kind === 'bindings-request') topicSink.requested(frame);
-          else if (frame.kind === 'bindings') topicSource.answered(frame);
+          if (frame.kind === 'bindings-request') {
+            if (mayAskBindings(agreement, via, frame)) topicSink.requested(frame);
+          } else if (frame.kind === 'bindings') topicSource.answered(frame);
           else if (frame.kind === 'ask' || frame.kind === 'answer') tracer.frame(frame);
           else source.frame(frame);
           consumed();
@@ -231,6 +242,11 @@ const replyQueue: QueueProperties = { type: 'classic', durable: true, expires: t
 
 function replyTo(queue: string): Destination {
   return { kind: 'reply', name: queue };
+}
+
+/** What is bound to an exchange is told where a connector includes the exchange, be it paused. */
+function mayAskBindings(agreement: Agreement, via: string, { exchange }: BindingsRequestFrame): boolean {
+  return agreement.inbound(via, { kind: 'topic', name: exchange }).connector !== undefined;
 }
 
 /** Frames that the sink's half of the receiver is meant to read. */

@@ -17,6 +17,9 @@ import { limits } from '@tombolo/wire/limits';
 const types = { ping: 1, pong: 2, goodbye: 3, grant: 4, want: 5, whole: 16, first: 18, next: 20 } as const;
 const recordBytes = 5;
 
+/** Records of the link's own that may wait: a few per turn are usual. */
+const mostOwn = 256;
+
 export type Lane = 'control' | 'data';
 
 export const laneLimits = {
@@ -90,7 +93,9 @@ export class Outgoing {
     this.#own.push(number(types.ping, at));
   }
 
+  /** A peer that asks for signs of life and reads none gets no more of them. */
   pong(at: number): void {
+    if (this.#own.length >= mostOwn) return;
     this.#own.push(number(types.pong, at));
   }
 

@@ -46,6 +46,9 @@ export interface LinksOptions {
   readonly policy?: LinkPolicy;
 }
 
+/** What both sides prove that have none; without a certificate it is not accepted. */
+const noSecret = [''];
+
 /** Counts for metrics, since the start. */
 export interface LinkCounters {
   readonly peer: string;
@@ -91,7 +94,7 @@ export class Links {
         master: () => options.accepting() === 'master',
         refused: (refusal, address) => this.#turnedAway(refusal, undefined, address),
         connected: (socket, raw, asked, acquainted) => {
-          const around = this.#around(asked);
+          const around = this.#around(asked !== undefined, asked);
           const end = WebsocketLink.accept(socket, raw, this.#identity(), around, options.clock, this.#handshakeMs);
           end.attach(this.#stranger(end, acquainted));
         },
@@ -117,7 +120,7 @@ export class Links {
       cluster,
       connected: (end) => {
         end.attach(this.#stranger(end, () => {}));
-        end.listen(this.#identity(), this.#around(undefined));
+        end.listen(this.#identity(), this.#around(true));
       },
       changed: () => {
         for (const peer of this.#peers.values()) peer.configure(peer.options, this.#addresses(peer.options));
@@ -208,15 +211,19 @@ export class Links {
     return peer.dial ? peer.uris.length : 0;
   }
 
-  /** @param asked the connection by which the peer was asked for its certificate */
-  #around(asked: TLSSocket | undefined): Surroundings {
+  /**
+   * @param certified a certificate is judged before the handshake can succeed, or both are of this process: a pair may do without a secret
+   * @param asked the connection by which the peer was asked for it; a dialler has judged it before
+   */
+  #around(certified: boolean, asked?: TLSSocket): Surroundings {
     const { cluster: self } = this.#options;
     return {
       peer: (cluster) => {
         const options = this.#peers.get(cluster)?.options;
         if (!options) return undefined;
         const seen = Math.max(this.#options.seenIncarnation(cluster), this.#met.get(cluster) ?? 0);
-        return { secrets: options.secrets, seenIncarnation: seen };
+        const secrets = options.secrets.length === 0 && certified ? noSecret : options.secrets;
+        return { secrets, seenIncarnation: seen };
       },
       accepting: () => (this.#running ? this.#options.accepting() : 'standby'),
       admit: (hello, role) => (role === 'listener' ? this.#peers.get(hello.cluster)?.admit(hello) : undefined),
@@ -230,16 +237,16 @@ export class Links {
   #dial(peer: PeerOptions, address: number): LinkEnd {
     const { loopback, network, cluster, clock, tls } = this.#options;
     const attempt = ++this.#attempts;
-    const around = this.#around(undefined);
     const near = loopback?.find(network, peer.cluster);
     if (near && loopback) {
       const [mine, theirs] = loopback.pair(cluster, peer.cluster);
       near.connected(theirs);
       // The listener is attached before anything can be answered: that happens in a later turn.
-      mine.dial(this.#identity(), peer.cluster, attempt, around);
+      mine.dial(this.#identity(), peer.cluster, attempt, this.#around(true));
       return mine;
     }
     const uri = peer.uris[address] ?? peer.uris[0]!;
+    const around = this.#around(uri.startsWith('wss:'));
     const target = { cluster: peer.cluster, attempt, tls, tlsIdentity: peer.tlsIdentity };
     return WebsocketLink.dial(uri, target, this.#identity(), around, clock, this.#handshakeMs);
   }

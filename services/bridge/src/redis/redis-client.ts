@@ -190,6 +190,8 @@ function sentence(reason: string): string {
   if (/^(?:NOAUTH|WRONGPASS)\b/.test(reason)) return `${reason} Check user name and password in its URI.`;
   if (/^NOPERM\b/.test(reason))
     return `${reason}. Its user needs info, eval, hmget, hset and hincrby for the election, and hset, hdel, hgetall, pexpire, zadd, zrangebyscore and zremrangebyscore for the record of what is in doubt.`;
+  if (/certificate|altnames|self.signed|wrong version number|SSL alert/i.test(reason))
+    return `TLS failed: ${reason}. Check tls ca, cert, key and serverName beside its uri, and that its port speaks TLS.`;
   if (reason === 'Command timed out') return 'no answer in time';
   if (/^Reached the max retries per request limit/.test(reason)) return 'the connection was lost before an answer came';
   return reason;

@@ -11,6 +11,9 @@ export interface Unserved {
   readonly detail: string;
 }
 
+/** More ways by one neighbour are not stored, each takes about a kilobyte; it is ten times what a large network has. */
+export const WAYS_LARGEST = 100_000;
+
 /** A demand of another cluster, with every way to it that is known. */
 export interface Route {
   readonly sink: string;
@@ -117,6 +120,14 @@ export class RouteTable {
     return size;
   }
 
+  /** Whether this would be one way more than a neighbour may have here. */
+  isFull(neighbour: string, { sink, destination }: Pick<DemandFrame, 'sink' | 'destination'>): boolean {
+    const told = this.#neighbours.get(neighbour);
+    if (!told || told.entries.size < WAYS_LARGEST) return false;
+    const entry = this.#destinations.get(destinationKey(destination))?.get(sink);
+    return !entry?.ways.has(neighbour);
+  }
+
   // ---- what neighbours say -----------------------------------------------------------------------------------------------
 
   /**
@@ -143,6 +154,8 @@ export class RouteTable {
   withdrawn(frame: WithdrawFrame, now: number): RouteChange[] | undefined {
     const known = this.#destinations.get(destinationKey(frame.destination))?.get(frame.sink);
     if (known && !newer(frame, known)) return undefined;
+    // Remembered in case that the demand itself comes later, as long as a neighbour does not make us remember anything.
+    if (!known && this.#destinations.size >= WAYS_LARGEST) return undefined;
     const entry = known ?? this.#entry(frame);
     const before = entry.front;
     const { incarnation, version } = frame;

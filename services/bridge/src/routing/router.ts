@@ -15,6 +15,7 @@ import type { Agreement } from './agreement.ts';
 import { Losses } from './losses.ts';
 import { RelayWindow } from './relay-window.ts';
 import { type Route, type RouteChange, RouteTable } from './route-table.ts';
+import { partiesOf, Testimony } from './testimony.ts';
 import { Transit } from './transit.ts';
 
 /** The links as the layers above see them. */
@@ -46,6 +47,8 @@ export interface RouterOptions {
   /** Most bytes that may be held on their way to other clusters. */
   readonly inFlightBytes: number;
   readonly relayed: (neighbour: string, messages: number) => void;
+  /** A frame was dropped that the neighbour had no permission to send. */
+  readonly refused: (neighbour: string, kind: Frame['kind']) => void;
   readonly listener: RouterListener;
 }
 
@@ -64,6 +67,7 @@ export class Router {
   readonly #window = new RelayWindow();
   readonly #transit: Transit;
   readonly #losses: Losses;
+  readonly #testimony: Testimony;
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -77,6 +81,7 @@ export class Router {
     this.#losses = new Losses(cluster, incarnation, (frame, from) => {
       for (const peer of this.#linked) if (peer !== from) links.send(peer, frame);
     });
+    this.#testimony = new Testimony({ cluster, farthest: (neighbour) => agreement.farthest(neighbour) });
     this.#transit = new Transit({
       forward: (from, frame, bytes) => this.#pass(from, frame, bytes),
       report: (neighbour, sink, bytes) => send(neighbour, { kind: 'relayed', sink, bytes }),
@@ -205,11 +210,21 @@ export class Router {
     this.#transit.clear();
   }
 
+  /** @throws Fault TOMBOLO_FRAME_INVALID when the peer breaks the rules in a way that no honest bridge does: its link is to end */
   frame(peer: string, frame: Frame, consumed: () => void): void {
+    const verdict = this.#testimony.judge(peer, frame);
+    if (verdict !== 'taken') {
+      if (verdict === 'refused') this.#options.refused(peer, frame.kind);
+      return consumed();
+    }
     switch (frame.kind) {
       case 'connectors':
         break;
       case 'demand':
+        if (this.#table.isFull(peer, frame)) {
+          this.#options.refused(peer, frame.kind);
+          break;
+        }
         this.#changed(this.#table.advertised(peer, frame, this.#options.clock.now()));
         break;
       case 'withdraw':
@@ -297,13 +312,13 @@ export class Router {
       case 'closed':
         return this.controlHop(frame.address.sink, frame.address.destination);
       default:
-        return this.hop(targetOf(frame));
+        return this.hop(partiesOf(frame).target);
     }
   }
 
   #relay(peer: string, frame: RelayableFrame, consumed: () => void): void {
     const { cluster, listener, links } = this.#options;
-    if (targetOf(frame) === cluster) return listener.received(peer, frame, consumed);
+    if (partiesOf(frame).target === cluster) return listener.received(peer, frame, consumed);
     if ((frame.hops ?? 0) >= HOPS_LARGEST) return consumed();
     const relayed = { ...frame, hops: (frame.hops ?? 0) + 1 };
     if (relayed.kind === 'messages') return this.#transit.relay(peer, relayed, consumed);
@@ -351,33 +366,5 @@ export class Router {
     if (!this.#window.fits(neighbour, sink, bytes) || !this.#options.links.sendData(neighbour, frame)) return false;
     this.#window.sent(neighbour, sink, bytes);
     return true;
-  }
-}
-
-/** The cluster that a frame is for. */
-function targetOf(frame: RelayableFrame): string {
-  switch (frame.kind) {
-    case 'open':
-    case 'messages':
-    case 'state':
-    case 'closed':
-      return frame.address.sink;
-    case 'resume':
-    case 'refuse':
-    case 'credit':
-    case 'settle':
-    case 'gap':
-      return frame.address.source;
-    case 'collect':
-    case 'forget':
-    case 'bindings-request':
-    case 'ask':
-      return frame.sink;
-    case 'collected':
-    case 'bindings':
-    case 'answer':
-      return frame.source;
-    default:
-      throw new Error(`unexpected ${frame satisfies never}`);
   }
 }

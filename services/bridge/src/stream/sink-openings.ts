@@ -8,12 +8,18 @@ import type { Sinkholes } from './sinkholes.ts';
 
 const REFUSE_RETRY_MS = 5_000;
 const BLIND_RETRY_MS = 250;
+/** So many refusals are remembered, the latest, and so many are logged one by one in this time (ms). */
+const REFUSED_LARGEST = 10_000;
+const TOLD_LARGEST = 100;
+const TOLD_MS = 60_000;
 
 /** Which streams of its sources a sink takes, and why it refuses the others. */
 export class SinkOpenings {
   readonly #ground: SinkGround;
   readonly #sinkholes: Sinkholes;
   readonly #refused = new Map<string, string>();
+  #told = 0;
+  #toldSince = 0;
 
   constructor(ground: SinkGround, sinkholes: Sinkholes) {
     this.#ground = ground;
@@ -24,6 +30,19 @@ export class SinkOpenings {
   refusal(destination: Destination): string | undefined {
     const suffix = refusalKey('', destination);
     return [...this.#refused].find(([key]) => key.endsWith(suffix))?.[1];
+  }
+
+  #tell(facts: { readonly peer: string; readonly destination: string; readonly reason: string }): void {
+    const { clock, log } = this.#ground.surroundings;
+    const now = clock.now();
+    if (now - this.#toldSince >= TOLD_MS) {
+      this.#toldSince = now;
+      this.#told = 0;
+    }
+    this.#told++;
+    if (this.#told <= TOLD_LARGEST) log.warn(facts, 'stream refused');
+    else if (this.#told === TOLD_LARGEST + 1)
+      log.warn(facts, 'streams refused: more are not told one by one for a minute');
   }
 
   /** @param via the neighbour that the frame came by */
@@ -120,7 +139,9 @@ export class SinkOpenings {
     if (!sinkhole) return;
     this.#refused.delete(refusalKey(source, destination));
     sinkhole.vias.set(source, via);
-    sinkhole.run((machine, now) => machine.opened(frame, now));
+    // The connector of this end: what a peer calls its own is no label of our metrics.
+    const opening = { ...frame, connector: passage.connector.name };
+    sinkhole.run((machine, now) => machine.opened(opening, now));
     if (passage.static || destination.kind !== 'queue') sinkhole.setStatic(properties);
   }
 
@@ -129,12 +150,16 @@ export class SinkOpenings {
     reason: string,
     retryAfterMs = REFUSE_RETRY_MS,
   ): void {
-    const { log, router } = this.#ground.surroundings;
+    const { router } = this.#ground.surroundings;
     const { source, destination } = frame.address;
     const key = refusalKey(source, destination);
-    if (this.#refused.get(key) !== reason)
-      log.warn({ peer: source, destination: destination.name, reason }, 'stream refused');
+    const news = this.#refused.get(key) !== reason;
+    this.#refused.delete(key);
     this.#refused.set(key, reason);
+    // A peer can ask for any number of streams that nobody permits.
+    const [oldest] = this.#refused.keys();
+    if (this.#refused.size > REFUSED_LARGEST && oldest !== undefined) this.#refused.delete(oldest);
+    if (news) this.#tell({ peer: source, destination: destination.name, reason });
     const { address, incarnation, epoch } = frame;
     router.send({ kind: 'refuse', address, incarnation, epoch, reason, retryAfterMs });
   }

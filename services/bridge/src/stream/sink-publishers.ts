@@ -1,5 +1,8 @@
+import { selects } from '@tombolo/topology/filter';
 import type { StreamEpoch, StreamMessage } from '@tombolo/wire/frame';
+import { hasRoutingHeader } from '@tombolo/wire/routing-headers';
 import type { Publication, Publisher, PublishOutcome } from '../broker/port.ts';
+import { keyedExchange } from '../routing/agreement.ts';
 import { shownName } from '../routing/destination-key.ts';
 import { delaySeconds } from './delay.ts';
 import type { Decided } from './landing.ts';
@@ -29,7 +32,8 @@ export class SinkPublishers {
     this.#heard = heard;
   }
 
-  publish(source: string, messages: readonly StreamMessage[]): void {
+  /** @param via the neighbour that the messages have come by */
+  publish(source: string, via: string, messages: readonly StreamMessage[]): void {
     const { admission, broker, metrics, records } = this.#surroundings;
     const stream = this.#machine.streams.get(source);
     const epoch = stream?.epoch;
@@ -43,7 +47,7 @@ export class SinkPublishers {
       const { sequence } = arrived;
       const properties = admission.admitted(arrived.properties);
       const message = properties === arrived.properties ? arrived : { ...arrived, properties };
-      const reason = broker.sink.unpublishable(message);
+      const reason = broker.sink.unpublishable(message) ?? this.#forbidden(via, message);
       const landed = reason
         ? { outcome: 'poison' as const, detail: reason }
         : landing.publication(destination, message);
@@ -58,6 +62,16 @@ export class SinkPublishers {
       this.#passOn(source, epoch, publisher, publications);
     }
     for (const { sequence, outcome, detail } of decided) this.#heard(source, epoch, [sequence], outcome, detail);
+  }
+
+  /** Why the message would get where the connector does not lead, whatever its source says; undefined: it would not. */
+  #forbidden(via: string, { properties, routingKey }: StreamMessage): string | undefined {
+    if (hasRoutingHeader(properties)) return 'its headers CC or BCC name other queues, which no bridge sends';
+    const { kind, name } = this.#machine.destination;
+    if (kind !== 'topic' || name !== keyedExchange) return undefined;
+    const { connector } = this.#surroundings.agreement.inbound(via, this.#machine.destination);
+    if (connector && selects(connector, { kind: 'topic', name: routingKey }).permitted) return undefined;
+    return `no connector with ${via} includes topic ${routingKey}`;
   }
 
   close(): void {

@@ -142,7 +142,7 @@ export class Sinkhole {
         this.#ground.surroundings.router.send(effect.frame);
         break;
       case 'publish':
-        this.#publishers.publish(source, effect.messages);
+        this.#publishers.publish(source, this.vias.get(source) ?? source, effect.messages);
         break;
       case 'compared':
         this.#compared(source, effect);

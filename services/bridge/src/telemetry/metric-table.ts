@@ -67,6 +67,12 @@ export const metricTable = {
     'peer',
   ),
   tombolo_link_refused_total: master('counter', 'Link attempts that one of the two ends refused.', 'peer', 'reason'),
+  tombolo_link_frames_refused_total: master(
+    'counter',
+    'Frames of the peer that were dropped: no connector lets it speak for that cluster, or so far, or of so much.',
+    'peer',
+    'kind',
+  ),
   tombolo_link_bytes_total: master('counter', 'Bytes on the link; direction is in or out.', 'peer', 'direction'),
   tombolo_link_protocol_version: master('gauge', 'The version of the link protocol agreed on.', 'peer'),
   tombolo_link_blocked: master('gauge', '1 while the link cannot send, with the reason.', 'peer', 'reason'),

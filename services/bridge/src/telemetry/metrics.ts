@@ -126,6 +126,11 @@ export class Metrics {
     this.#set.add('tombolo_link_refused_total', [peer, reason], n);
   }
 
+  /** A frame of the peer was dropped that it had no permission to send. */
+  frameRefused(peer: string, kind: string): void {
+    this.#set.add('tombolo_link_frames_refused_total', [peer, kind], 1);
+  }
+
   /** Whether the link cannot send at present, and why. */
   linkBlocked(peer: string, reason: string, blocked: boolean): void {
     this.#set.set('tombolo_link_blocked', [peer, reason], blocked ? 1 : 0);

@@ -4,17 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { awaitUntil } from '@tombolo/testing/await-until';
+import { leaksIn, secretOf } from '@tombolo/testing/canary';
 import { FlakyProxy } from '@tombolo/testing/flaky-proxy';
 import { freePorts } from '@tombolo/testing/free-port';
 import { type ChannelModel, type ConsumeMessage, connect, type Options } from 'amqplib';
 import { inject, onTestFinished } from 'vitest';
 import type { NodeAddress } from './nodes.ts';
+import { eventPermissions, type Permissions, permissionsOf } from './permissions.ts';
 
 /** The command as users run it; it runs what `npm run build` made. */
 const command = fileURLToPath(new URL('../../../cli/bin/tombolo.js', import.meta.url));
 /** Set to a directory, it keeps what the bridges wrote. */
 const keptLogs = process.env['TOMBOLO_E2E_LOGS'];
-export const secret = 'the-secret-of-the-tests';
+export const secret = secretOf('of-links');
+const brokerPassword = secretOf('of-brokers');
 
 const living = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -70,11 +73,14 @@ export interface PublishOptions {
 export class Site {
   readonly node: NodeAddress;
   readonly vhost: string;
+  /** The broker's user of the bridge beside this site: what it may do is set by its network. */
+  readonly bridgeUser: string;
   readonly #models = new Set<ChannelModel>();
 
   private constructor(node: NodeAddress, vhost: string) {
     this.node = node;
     this.vhost = vhost;
+    this.bridgeUser = `bridge-of-${vhost}`;
   }
 
   static #count = 0;
@@ -90,6 +96,9 @@ export class Site {
     };
     const site = await awaitUntil('a virtual host is there', made, { withinMs: 90_000, everyMs: 100 });
     onTestFinished(() => site.#close());
+    const { bridgeUser } = site;
+    await site.api('PUT', `/users/${bridgeUser}`, { password: brokerPassword, tags: 'monitoring' });
+    await site.api('PUT', `/permissions/%2F/${bridgeUser}`, eventPermissions);
     return site;
   }
 
@@ -110,6 +119,11 @@ export class Site {
     const other = new Site(node, this.vhost);
     onTestFinished(() => other.#disconnect());
     return other;
+  }
+
+  /** What the bridge may do here, from now on. */
+  async permit(permissions: Permissions): Promise<void> {
+    await this.api('PUT', `/permissions/${this.vhost}/${this.bridgeUser}`, permissions);
   }
 
   async connect(): Promise<ChannelModel> {
@@ -213,6 +227,7 @@ export class Site {
   async #close(): Promise<void> {
     await this.#disconnect();
     await this.api('DELETE', `/vhosts/${this.vhost}`);
+    await this.api('DELETE', `/users/${this.bridgeUser}`);
   }
 }
 
@@ -403,17 +418,19 @@ export class Network {
   readonly ports = new Map<string, { readonly link: number; readonly admin: number }>();
   readonly topology: { clusters: Record<string, Json>; networkConnectors: readonly Json[] } & Json;
   readonly #directory: string;
+  readonly #sites: Readonly<Record<string, Site>>;
   readonly #spawned: BridgeProcess[] = [];
 
-  private constructor(directory: string, connectors: readonly Json[]) {
+  private constructor(directory: string, { connectors, clusters }: NetworkOptions) {
     this.#directory = directory;
+    this.#sites = Object.fromEntries(Object.entries(clusters).map(([name, { site }]) => [name, site]));
     this.file = join(directory, 'tombolo.yaml');
     this.topology = { version: 1, network: 'e2e', clusters: {}, networkConnectors: connectors };
   }
 
   static async open(options: NetworkOptions): Promise<Network> {
     const directory = await mkdtemp(join(keptLogs ?? tmpdir(), 'tombolo-e2e-'));
-    const network = new Network(directory, options.connectors);
+    const network = new Network(directory, options);
     onTestFinished(() => network.#close());
     const names = Object.keys(options.clusters);
     const free = await freePorts(names.length * 4);
@@ -423,7 +440,8 @@ export class Network {
         const [link, admin] = free.splice(0, 2) as [number, number];
         network.ports.set(as, { link, admin });
         const proxied = options.proxied?.link?.includes(name);
-        uris.push(`ws://127.0.0.1:${proxied ? await proxyTo(link, network.linkProxies, as) : link}`);
+        const scheme = bridge?.['tls'] === undefined ? 'ws' : 'wss';
+        uris.push(`${scheme}://127.0.0.1:${proxied ? await proxyTo(link, network.linkProxies, as) : link}`);
       }
       const ports = network.ports.get(name)!;
       let { amqpPort } = site.node;
@@ -433,8 +451,8 @@ export class Network {
           type: 'rabbitmq',
           uris: [`amqp://127.0.0.1:${amqpPort}/${site.vhost}`],
           management: { uris: [`http://127.0.0.1:${site.node.managementPort}`] },
-          username: 'guest',
-          password: 'guest',
+          username: site.bridgeUser,
+          password: brokerPassword,
           ...broker,
         },
         bridge: {
@@ -457,8 +475,16 @@ export class Network {
     return network;
   }
 
-  /** Writes the file (JSON is YAML too) as the topology object stands now, or this text instead. */
+  /**
+   * Writes the file (JSON is YAML too) as the topology object stands now, or this text instead. The bridges' users may do what that
+   * object's connectors need, and nothing else.
+   */
   async write(text = JSON.stringify(this.topology, null, 2)): Promise<void> {
+    const { networkConnectors } = this.topology;
+    const permitted = Object.entries(this.#sites).map(([name, site]) =>
+      site.permit(permissionsOf(networkConnectors, name)),
+    );
+    await Promise.all(permitted);
     await writeFile(this.file, text);
   }
 
@@ -528,6 +554,8 @@ export class Network {
     await Promise.all(running.map((bridge) => bridge.exited));
     clearTimeout(late);
     for (const proxy of [...this.linkProxies.values(), ...this.brokerProxies.values()]) await proxy.close();
+    const leaks = leaksIn(await this.outputs());
+    if (leaks.length > 0) throw new Error(`bridges have told secrets in ${leaks.length} lines, the first: ${leaks[0]}`);
     if (!keptLogs) await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -69,6 +69,12 @@ export function connectFault(error: unknown, attempt: Attempt): Fault {
       `The host name of ${address} cannot be resolved (${code}). Check it, and DNS.`,
     );
   }
+  if (/closed abruptly during opening handshake|ECONNRESET/.test(`${String(code)} ${message}`)) {
+    return fault(
+      'TOMBOLO_BROKER_UNREACHABLE',
+      `${address} closed the connection before it answered. Is this the port of AMQP, and does it want ${address.startsWith('amqps') ? 'amqp://, or a certificate (broker.tls cert and key)' : 'TLS (amqps://)'}?`,
+    );
+  }
   if (/ETIMEDOUT/.test(message)) {
     return fault(
       'TOMBOLO_BROKER_UNREACHABLE',

@@ -225,7 +225,11 @@ export class Management {
       status = response.statusCode;
       text = await response.body.text();
     } catch (error) {
-      throw fail(`failed: ${messageOf(error)}. Is the management plugin enabled, and the port right?`, error);
+      const ofTls = url.protocol === 'https:' && /certificate|altnames|self.signed|ERR_TLS|SSL/i.test(messageOf(error));
+      const advice = ofTls
+        ? 'Check broker.tls ca and serverName'
+        : 'Is the management plugin enabled, and the port right?';
+      throw fail(`failed: ${messageOf(error)}. ${advice}`, error);
     }
     if (status === 404) return undefined;
     if (status === 401)

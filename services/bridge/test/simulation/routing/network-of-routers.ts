@@ -291,6 +291,9 @@ export class NetworkOfRouters {
         sendData: (peer, frame) => this.#send(name, peer, frame),
       },
       relayed: () => {},
+      refused: (neighbour, kind) => {
+        throw new Error(`${name} refused a ${kind} frame of ${neighbour}, which is honest`);
+      },
       listener: {
         routeChanged: () => {
           const node = this.nodes.get(name);
