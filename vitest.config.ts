@@ -26,9 +26,10 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // These compute, and run beside anything, with what it leaves of the processor.
+          // These compute, and run beside anything, with what it leaves of the processor: that may be little for minutes.
           name: 'parts',
-          testTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
           include: [
             'shared/*/test/**/*.test.ts',
             'services/*/test/**/*.test.ts',

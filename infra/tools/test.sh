@@ -26,7 +26,7 @@ parts=0
 servers=0
 (
   # What servers do is judged by the clock, so they have the right of way.
-  renice --priority 15 --pid "$BASHPID" >/dev/null
+  renice --priority 10 --pid "$BASHPID" >/dev/null
   lane parts --project parts --fileParallelism --maxWorkers=2 "$@"
 ) >"$printed" 2>&1 &
 beside=$!
