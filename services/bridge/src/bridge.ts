@@ -2,6 +2,7 @@ import { Fault } from '@tombolo/kernel/fault';
 import type { Frame, QueueProperties } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { DrainCheck } from './admin/drain-check.ts';
+import type { Sightings, Survey } from './admin/network.ts';
 import type { DrainScope } from './admin/operations.ts';
 import type { BridgeView, BrokerView, CertificateView, ConnectorView, GivenBack, LeftOver } from './admin/view.ts';
 import { fenced } from './broker/fence.ts';
@@ -20,6 +21,7 @@ import { Agreement } from './routing/agreement.ts';
 import { Differences } from './stream/differences.ts';
 import type { ParkedMessages } from './stream/parked-messages.ts';
 import type { RecordStore } from './stream/record-store.ts';
+import { ownSite } from './surveyor.ts';
 import { SeenExchanges } from './topic/seen-exchanges.ts';
 
 /** What a bridge does with its links. */
@@ -428,6 +430,15 @@ export class Bridge implements HostedBridge {
   async trace(destination: string): Promise<Trace> {
     const { tracer } = this.#mastership ?? {};
     return tracer ? tracer.trace(destination) : standbyTrace(destination, this.view());
+  }
+
+  /** The network, as this bridge and those that it can reach see it; a standby hears nobody. */
+  async survey(): Promise<Survey> {
+    const { topology, cluster } = this.#options;
+    const { surveyor } = this.#mastership ?? {};
+    const alone = (): Sightings =>
+      new Map([[cluster, { seen: 'own', ageMs: 0, site: ownSite(this.#options, this.view()) }]]);
+    return { file: topology, cluster, sightings: surveyor ? await surveyor.survey() : alone() };
   }
 
   #brokerView(): BrokerView {

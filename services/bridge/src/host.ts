@@ -7,8 +7,10 @@ import type { FastifyInstance } from 'fastify';
 import { renderAddress } from './admin/address.ts';
 import { Changes } from './admin/changes.ts';
 import type { Trace } from './admin/conclusion.ts';
+import type { Survey } from './admin/network.ts';
 import type { Operations } from './admin/operations.ts';
-import { type AdminOptions, createAdminServer, createMetricsServer, listen } from './admin/server.ts';
+import type { AdminOptions } from './admin/routes.ts';
+import { createAdminServer, createMetricsServer, listen } from './admin/server.ts';
 import type { BridgeView } from './admin/view.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -23,6 +25,8 @@ export interface HostedBridge extends Operations {
   view(): BridgeView;
   /** Why the messages of a destination move or do not. */
   trace(destination: string): Promise<Trace>;
+  /** The network, as far as it can be seen from here. */
+  survey(): Promise<Survey>;
 }
 
 /** What a bridge is made of, as far as the process gives it. */
@@ -131,7 +135,8 @@ export class Host {
     const view = (): BridgeView => (this.#stopping ? { ...bridge.view(), draining: true } : bridge.view());
     const { adminToken } = settings;
     const trace = (destination: string): Promise<Trace> => bridge.trace(destination);
-    const options: AdminOptions = { view, trace, metrics, operations: bridge, redactor, log, adminToken };
+    const survey = (): Promise<Survey> => bridge.survey();
+    const options: AdminOptions = { view, trace, survey, metrics, operations: bridge, redactor, log, adminToken };
 
     const servers: Hosted['servers'] = [];
     const admin = settings.admin ?? (index === 0 ? defaultAdmin : undefined);

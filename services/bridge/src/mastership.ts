@@ -1,5 +1,7 @@
 import type { BindingsRequestFrame, Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
+import { limits } from '@tombolo/wire/limits';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
+import type { Site } from './admin/site.ts';
 import type { BridgeView, LeftOver, StreamView, WaitingView } from './admin/view.ts';
 import type { Broker } from './broker/port.ts';
 import type { BridgeParts } from './host.ts';
@@ -8,6 +10,7 @@ import { ReplyLanding } from './reply/reply-landing.ts';
 import { isReplyName, type ReplyOrigin } from './reply/reply-origin.ts';
 import type { Agreement } from './routing/agreement.ts';
 import { shownName } from './routing/destination-key.ts';
+import { Questions } from './routing/questions.ts';
 import { type LinkPort, Router } from './routing/router.ts';
 import { BacklogWatch } from './stream/backlog-watch.ts';
 import { DeadLetters } from './stream/dead-letters.ts';
@@ -19,6 +22,7 @@ import { Recorder } from './stream/recorder.ts';
 import { type SinkFrame, SinkHalf } from './stream/sink-half.ts';
 import { SinkRecords } from './stream/sink-records.ts';
 import { SourceHalf } from './stream/source-half.ts';
+import { Surveyor } from './surveyor.ts';
 import type { SeenExchanges } from './topic/seen-exchanges.ts';
 import { TopicSink } from './topic/topic-sink.ts';
 import { TopicSource } from './topic/topic-source.ts';
@@ -46,6 +50,7 @@ export class Mastership {
   readonly source: SourceHalf;
   readonly sink: SinkHalf;
   readonly tracer: Tracer;
+  readonly surveyor: Surveyor;
   readonly replies: Replies;
   readonly topicSink: TopicSink;
   readonly topicSource: TopicSource;
@@ -53,6 +58,7 @@ export class Mastership {
   readonly parkedMessages: ParkedMessages;
   readonly #backlog: BacklogWatch;
   readonly #exchanges: SeenExchanges;
+  readonly #questions: Questions;
   readonly #recorder: Recorder | undefined;
 
   constructor(options: MastershipOptions) {
@@ -92,7 +98,7 @@ export class Mastership {
           if (frame.kind === 'bindings-request') {
             if (mayAskBindings(agreement, via, frame)) topicSink.requested(frame);
           } else if (frame.kind === 'bindings') topicSource.answered(frame);
-          else if (frame.kind === 'ask' || frame.kind === 'answer') tracer.frame(frame);
+          else if (frame.kind === 'ask' || frame.kind === 'answer') questions.frame(frame);
           else source.frame(frame);
           consumed();
         },
@@ -161,12 +167,21 @@ export class Mastership {
       ...{ cluster, agreement: agreement, router, broker: broker, source, seen, clock, log },
       bridged: (delivery) => provenPath(delivery, keys) !== undefined,
     });
-    const tracer = new Tracer({ ...half, topology, view: view });
+    const questions: Questions = new Questions({
+      ...{ cluster, clock },
+      send: (frame) => router.send(frame),
+      answer: (destination) => tracer.answer(destination),
+      site: () => siteText(surveyor.own()),
+    });
+    const tracer = new Tracer({ ...half, questions, topology, view: view });
+    const surveyor = new Surveyor({ ...half, questions, topology, view: view });
     this.incarnation = incarnation;
     this.router = router;
     this.source = source;
     this.sink = sink;
     this.tracer = tracer;
+    this.surveyor = surveyor;
+    this.#questions = questions;
     this.replies = replies;
     this.topicSink = topicSink;
     this.topicSource = topicSource;
@@ -216,7 +231,7 @@ export class Mastership {
   /** Lets go of everything, in the order in which it leans on each other. */
   close(): void {
     this.#exchanges.watchedBy(undefined);
-    this.tracer.close();
+    this.#questions.close();
     this.replies.close();
     this.topicSource.close();
     this.topicSink.close();
@@ -225,6 +240,12 @@ export class Mastership {
     this.sink.close();
     this.router.close();
   }
+}
+
+/** One that is too large to be told is not told. */
+function siteText(site: Site): string | undefined {
+  const text = JSON.stringify(site);
+  return Buffer.byteLength(text) > limits.siteBytes ? undefined : text;
 }
 
 /** Who writes down what is in doubt, if the cluster's section says where. */

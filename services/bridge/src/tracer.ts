@@ -2,7 +2,7 @@ import type { Clock } from '@tombolo/kernel/clock';
 import { messageOf } from '@tombolo/kernel/fault';
 import { isReserved, selects } from '@tombolo/topology/filter';
 import type { Topology } from '@tombolo/topology/topology';
-import type { Destination, Finding, QuestionFrame } from '@tombolo/wire/frame';
+import type { Destination, Finding } from '@tombolo/wire/frame';
 import { concludes, type Trace, type TraceItem } from './admin/conclusion.ts';
 import {
   type ConnectorFact,
@@ -14,8 +14,8 @@ import {
 } from './admin/trace.ts';
 import type { BridgeView } from './admin/view.ts';
 import type { Broker } from './broker/port.ts';
-import type { Agreement } from './routing/agreement.ts';
-import { Questions } from './routing/questions.ts';
+import { type Agreement, joinedClusters } from './routing/agreement.ts';
+import type { Questions } from './routing/questions.ts';
 import type { Router } from './routing/router.ts';
 import { refusedSource } from './stream/source-queues.ts';
 
@@ -26,6 +26,7 @@ export interface TracerOptions {
   readonly router: Router;
   readonly broker: Pick<Broker, 'source'>;
   readonly clock: Clock;
+  readonly questions: Pick<Questions, 'ask'>;
   readonly view: () => BridgeView;
 }
 
@@ -35,33 +36,22 @@ const LOOK_MS = 1_200;
 /** Explains why the messages of a destination move or do not: gathers what this bridge knows, and asks the others. */
 export class Tracer {
   readonly #options: TracerOptions;
-  readonly #questions: Questions;
 
   constructor(options: TracerOptions) {
     this.#options = options;
-    const { cluster, clock, router } = options;
-    this.#questions = new Questions({
-      cluster,
-      clock,
-      send: (frame) => router.send(frame),
-      answer: (destination) => this.#findings(destination, false),
-    });
   }
 
-  frame(frame: QuestionFrame): void {
-    this.#questions.frame(frame);
-  }
-
-  close(): void {
-    this.#questions.close();
+  /** What a peer is told. */
+  answer(destination: Destination): Promise<readonly Finding[]> {
+    return this.#findings(destination, false);
   }
 
   async trace(name: string): Promise<Trace> {
-    const { cluster } = this.#options;
+    const { cluster, topology } = this.#options;
     const destination: Destination = { kind: 'queue', name };
     const items = await Promise.all([
       this.#findings(destination, true).then((findings) => ({ cluster, findings })),
-      ...this.#others().map((other) => this.#ask(other, destination)),
+      ...joinedClusters(topology, cluster).map((other) => this.#ask(other, destination)),
     ]);
     return { destination: name, items, conclusion: concludes(items) };
   }
@@ -78,23 +68,10 @@ export class Tracer {
         'not_asked',
         `not asked: ${cluster} has no way to it (a link is down, or networkTTL ends before)`,
       );
-    const found = await this.#questions.ask(other, destination);
+    const found = await this.#options.questions.ask(other, destination);
     if (!found)
       return one('stops', 'no_answer', 'did not answer within 2 s: its bridge is busy, or older than this one');
     return { cluster: other, findings: found.map(known) };
-  }
-
-  /** Every cluster that connectors join with this one, over however many others; the nearest first. */
-  #others(): string[] {
-    const { topology, cluster } = this.#options;
-    const found = new Set([cluster]);
-    for (const name of found) {
-      for (const { from, to } of topology.connectors) {
-        if (from === name) found.add(to);
-        if (to === name) found.add(from);
-      }
-    }
-    return [...found].slice(1);
   }
 
   /** @param own the operator of this cluster asks: a peer is told of queues only that some connector here means */

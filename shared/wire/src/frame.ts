@@ -373,9 +373,12 @@ export interface BindingsFrame extends Relayable {
 
 export type TopicFrame = BindingsRequestFrame | BindingsFrame;
 
-// ---- questions: between any two bridges, for `tombolo trace` -------------------------------------------------------------
+// ---- questions: between any two bridges, for `tombolo trace` and the picture of the network -------------------------------
 
-/** `source` asks the bridge of `sink` what it knows of a destination. Who does not know this kind of frame does not answer. */
+/**
+ * `source` asks the bridge of `sink` what it knows of a destination, or, if that is the cluster `sink` itself, of its own cluster. Who
+ * does not know this kind of frame does not answer.
+ */
 export interface AskFrame extends Relayable {
   readonly kind: 'ask';
   readonly source: string;
@@ -394,6 +397,8 @@ export interface AnswerFrame extends Relayable {
   readonly complete: boolean;
   /** At most `limits.findings`; longer texts are cut off by the sender. */
   readonly findings: readonly Finding[];
+  /** What the bridge says of its own cluster, as JSON: for people and pictures, nothing follows from it. At most `limits.siteBytes`. */
+  readonly site?: string;
 }
 
 /** One thing that a bridge knows of a destination. Words that a receiver does not know are shown, and mean nothing to it. */

@@ -12,6 +12,7 @@ import {
   whole,
 } from './fields.ts';
 import type {
+  AnswerFrame,
   BindingUpdate,
   CreditFrame,
   DemandFrame,
@@ -120,6 +121,7 @@ export const headReaders: Readers = {
         text: text(item, 'text', limits.reasonBytes),
       };
     }),
+    ...site(head),
   }),
   open: (head) => ({
     kind: 'open',
@@ -202,6 +204,11 @@ export function streamKey(head: Fields): StreamEpoch & { readonly address: Strea
 function hops(head: Fields): { readonly hops?: number } {
   const found = optional(head, 'hops', whole);
   return found === undefined ? {} : { hops: found };
+}
+
+function site(head: Fields): Pick<AnswerFrame, 'site'> {
+  const found = optional(head, 'site', (from, name) => text(from, name, limits.siteBytes));
+  return found === undefined ? {} : { site: found };
 }
 
 function countedSince(head: Fields): Pick<ResumeFrame, 'countedSince'> {

@@ -12,6 +12,8 @@ export const limits = {
   reasonBytes: 1_024,
   /** What one frame of an answer tells. */
   findings: 64,
+  /** What a bridge tells of its own cluster. */
+  siteBytes: 1024 * 1024,
   /** Clusters in a path. */
   pathClusters: 64,
   /** Exchange and routing key: 255 bytes in AMQP, more once they are UTF-8 of another encoding. */

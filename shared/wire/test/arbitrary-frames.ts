@@ -154,17 +154,21 @@ const plainFrame: fc.Arbitrary<Frame> = fc.oneof(
   }),
   fc.record({ kind: is('forget'), ...collection, destination }),
   fc.record({ kind: is('ask'), source: name, sink: name, question: whole, destination }),
-  fc.record({
-    kind: is('answer'),
-    source: name,
-    sink: name,
-    question: whole,
-    complete: fc.boolean(),
-    findings: fc.array(
-      fc.record({ code: fc.string({ maxLength: 16 }), state: fc.constantFrom('ok', 'info', 'stops'), text: name }),
-      { maxLength: 4 },
-    ),
-  }),
+  fc.record(
+    {
+      kind: is('answer'),
+      source: name,
+      sink: name,
+      question: whole,
+      complete: fc.boolean(),
+      findings: fc.array(
+        fc.record({ code: fc.string({ maxLength: 16 }), state: fc.constantFrom('ok', 'info', 'stops'), text: name }),
+        { maxLength: 4 },
+      ),
+      site: name,
+    },
+    { requiredKeys: ['kind', 'source', 'sink', 'question', 'complete', 'findings'] },
+  ),
   fc.record({
     kind: is('open'),
     ...key,

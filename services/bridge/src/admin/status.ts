@@ -94,15 +94,36 @@ function messages(n: number): string {
   return n === 1 ? '1 message' : `${n} messages`;
 }
 
-/** One page of a table, of the rows of one destination when one is asked for; in order of destination. */
+/** Which rows of a table are asked for. */
+export interface TableQuery {
+  readonly page: number;
+  readonly pageSize: number;
+  readonly destination?: string;
+  /** A part of the destination's name, in capitals or not. */
+  readonly search?: string;
+  /** Only those, or none of those, of which an operator would ask why nothing moves. */
+  readonly stuck?: boolean;
+}
+
+/** One page of a table, of the rows that are asked for; in order of destination. */
 export function pageOf<T extends DemandView | StreamView>(
   rows: readonly T[],
-  { page, pageSize, destination }: { page: number; pageSize: number; destination?: string },
+  { page, pageSize, destination, search, stuck }: TableQuery,
 ): Page<T> {
-  const wanted = destination === undefined ? rows : rows.filter((row) => row.destination === destination);
+  const part = search?.toLowerCase();
+  const wanted = rows.filter(
+    (row) =>
+      (destination === undefined || row.destination === destination) &&
+      (part === undefined || row.destination.toLowerCase().includes(part)) &&
+      (stuck === undefined || isStuck(row) === stuck),
+  );
   const ordered = wanted.toSorted((a, b) =>
     a.destination < b.destination ? -1 : a.destination > b.destination ? 1 : 0,
   );
   const items = ordered.slice((page - 1) * pageSize, page * pageSize);
   return { items, total: wanted.length, page, pageSize };
+}
+
+function isStuck(row: DemandView | StreamView): boolean {
+  return ('consumers' in row ? row.unserved : row.blockedBy) !== undefined;
 }

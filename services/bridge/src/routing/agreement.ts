@@ -144,6 +144,18 @@ export class Agreement {
   }
 }
 
+/** Every cluster that connectors join with this one, over however many others, whichever way they lead; the nearest first. */
+export function joinedClusters({ connectors }: Pick<Topology, 'connectors'>, cluster: string): string[] {
+  const found = new Set([cluster]);
+  for (const name of found) {
+    for (const { from, to } of connectors) {
+      if (from === name) found.add(to);
+      if (to === name) found.add(from);
+    }
+  }
+  return [...found].slice(1);
+}
+
 /**
  * The clusters that messages of `cluster` can reach. Each connector's networkTTL bounds every path that it is part of: a path of n
  * connectors needs n, or more, of all of them.

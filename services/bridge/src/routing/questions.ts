@@ -1,5 +1,5 @@
 import type { Clock } from '@tombolo/kernel/clock';
-import type { AskFrame, Destination, Finding, QuestionFrame } from '@tombolo/wire/frame';
+import type { AnswerFrame, AskFrame, Destination, Finding, QuestionFrame } from '@tombolo/wire/frame';
 import { limits } from '@tombolo/wire/limits';
 
 export interface QuestionsOptions {
@@ -9,12 +9,16 @@ export interface QuestionsOptions {
   readonly send: (frame: QuestionFrame) => boolean;
   /** What this bridge knows of a destination. */
   readonly answer: (destination: Destination) => Promise<readonly Finding[]>;
+  /** What this bridge says of its own cluster, as JSON; undefined: nothing. */
+  readonly site: () => string | undefined;
 }
+
+type Answer = Pick<AnswerFrame, 'findings' | 'site'>;
 
 interface Pending {
   readonly sink: string;
   readonly findings: Finding[];
-  readonly done: (findings: readonly Finding[] | undefined) => void;
+  readonly done: (answer: Answer | undefined) => void;
 }
 
 /** How long another bridge is given (ms). */
@@ -24,7 +28,7 @@ const MOST_FINDINGS = 512;
 /** Questions of others that are being answered at once: what is above it is dropped, so that nobody keeps our broker busy. */
 const MOST_ANSWERING = 8;
 
-/** What bridges ask each other of a destination, and what they answer, for `tombolo trace`. */
+/** What bridges ask each other of a destination, or of the cluster that they are beside, and what they answer. */
 export class Questions {
   readonly #options: QuestionsOptions;
   readonly #pending = new Map<number, Pending>();
@@ -37,14 +41,23 @@ export class Questions {
   }
 
   /** What the bridge of `sink` knows of the destination; undefined: it did not answer in time. */
-  ask(sink: string, destination: Destination): Promise<readonly Finding[] | undefined> {
+  async ask(sink: string, destination: Destination): Promise<readonly Finding[] | undefined> {
+    return (await this.#ask(sink, destination))?.findings;
+  }
+
+  /** What the bridge of `sink` says of its own cluster, as JSON; undefined: it did not answer in time, or does not tell. */
+  async askSite(sink: string): Promise<string | undefined> {
+    return (await this.#ask(sink, { kind: 'cluster', name: sink }))?.site;
+  }
+
+  #ask(sink: string, destination: Destination): Promise<Answer | undefined> {
     const { cluster, clock, send } = this.#options;
     const question = ++this.#asked;
     return new Promise((resolve) => {
       const cancel = clock.wake(clock.now() + ANSWER_MS, () => this.#settle(question, undefined));
-      const done: Pending['done'] = (findings) => {
+      const done: Pending['done'] = (answer) => {
         cancel();
-        resolve(findings);
+        resolve(answer);
       };
       this.#pending.set(question, { sink, findings: [], done });
       const sent = !this.#closed && send({ kind: 'ask', source: cluster, sink, question, destination });
@@ -61,7 +74,9 @@ export class Questions {
     const pending = this.#pending.get(frame.question);
     if (pending?.sink !== frame.sink) return; // too late, or of a predecessor's question
     pending.findings.push(...frame.findings.slice(0, MOST_FINDINGS - pending.findings.length));
-    if (frame.complete) this.#settle(frame.question, pending.findings);
+    if (!frame.complete) return;
+    const { findings } = pending;
+    this.#settle(frame.question, frame.site === undefined ? { findings } : { findings, site: frame.site });
   }
 
   close(): void {
@@ -69,15 +84,21 @@ export class Questions {
     for (const question of [...this.#pending.keys()]) this.#settle(question, undefined);
   }
 
-  #settle(question: number, findings: readonly Finding[] | undefined): void {
+  #settle(question: number, answer: Answer | undefined): void {
     const pending = this.#pending.get(question);
     this.#pending.delete(question);
-    pending?.done(findings);
+    pending?.done(answer);
   }
 
   async #answer({ source, question, destination }: AskFrame): Promise<void> {
-    if (this.#answering >= MOST_ANSWERING || this.#closed) return;
     const { answer, cluster, send } = this.#options;
+    if (destination.kind === 'cluster' && destination.name === cluster && !this.#closed) {
+      const site = this.#options.site();
+      const told = site === undefined ? {} : { site };
+      send({ kind: 'answer', source, sink: cluster, question, complete: true, findings: [], ...told });
+      return;
+    }
+    if (this.#answering >= MOST_ANSWERING || this.#closed) return;
     this.#answering++;
     const findings = await answer(destination).catch(() => []);
     this.#answering--;

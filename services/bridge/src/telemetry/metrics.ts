@@ -1,5 +1,6 @@
 import type { BridgeView } from '../admin/view.ts';
 import { MetricSet, type MetricSetOptions } from './metric-set.ts';
+import { Rates } from './rates.ts';
 import { ViewGauges, type ViewGaugesOptions } from './view-gauges.ts';
 
 export interface MetricsOptions extends MetricSetOptions, ViewGaugesOptions {
@@ -16,6 +17,12 @@ const replyDrops = ['late', 'expired', 'forged', 'unroutable'] as const;
 export class Metrics {
   readonly #set: MetricSet;
   readonly #gauges: ViewGauges;
+  /** Messages forwarded, by connector. */
+  readonly forwardRates = new Rates();
+  /** Messages confirmed by the own broker, by connector. */
+  readonly deliveryRates = new Rates();
+  /** Messages relayed, by the neighbour that they were handed to. */
+  readonly transitRates = new Rates();
 
   constructor(options: MetricsOptions) {
     const set = new MetricSet(options);
@@ -31,16 +38,19 @@ export class Metrics {
   /** Settled as accepted, at the source; `peer` is the sink. */
   forwarded(connector: string, destination: string, peer: string, n: number): void {
     this.#set.add('tombolo_messages_forwarded_total', [connector, destination, peer], n);
+    this.forwardRates.add(connector, n);
   }
 
   /** Confirmed by the own broker, at the sink; `peer` is the source. */
   delivered(connector: string, destination: string, peer: string, n: number): void {
     this.#set.add('tombolo_messages_delivered_total', [connector, destination, peer], n);
+    this.deliveryRates.add(connector, n);
   }
 
   /** Relayed to `peer` without touching the own broker. */
   transit(peer: string, n: number): void {
     this.#set.add('tombolo_messages_transit_total', [peer], n);
+    this.transitRates.add(peer, n);
   }
 
   /** Given back to the queue they came from. */

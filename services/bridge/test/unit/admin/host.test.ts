@@ -67,6 +67,10 @@ class FakeBridge implements HostedBridge {
     return { destination, items: [], conclusion: '' };
   }
 
+  async survey() {
+    return { file: { network: 'acme', clusters: {}, connectors: [] }, cluster: 'west', sightings: new Map() };
+  }
+
   readonly deadLetters = undefined;
 
   async cleanup() {

@@ -3,12 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { Fault } from '@tombolo/kernel/fault';
 import { describe, expect, it } from 'vitest';
 import type { DrainCheck } from '../../../src/admin/drain-check.ts';
-import { type AdminOptions, createAdminServer, createMetricsServer, listen } from '../../../src/admin/server.ts';
+import type { AdminOptions } from '../../../src/admin/routes.ts';
+import { createAdminServer, createMetricsServer, listen } from '../../../src/admin/server.ts';
 import type { BridgeView } from '../../../src/admin/view.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { Redactor } from '../../../src/telemetry/redactor.ts';
-import { demandOf, streamOf, viewOf } from './views.ts';
+import { Description } from './described.ts';
+import { demandOf, streamOf, surveyOf, viewOf } from './views.ts';
 
 const emptied: DrainCheck = {
   ...{ cluster: 'west', draining: true, left: false, complete: true, items: [] },
@@ -22,6 +24,7 @@ function options(view: BridgeView, changes: Partial<AdminOptions> = {}) {
   const all: AdminOptions = {
     view: () => view,
     trace: async (destination) => ({ destination, items: [], conclusion: 'The password is hunter22.' }),
+    survey: async () => surveyOf(view),
     metrics: new Metrics({ network: 'acme', cluster: 'west', version: '0', peers: ['east'], process: false }),
     operations: {
       pause: (name) => void done.push(`pause ${name}`),
@@ -129,12 +132,169 @@ describe('the admin server', () => {
       items: [{ last: 100 }],
     });
     expect((await get(view, '/api/v1/demand?page=0')).statusCode).toBe(400);
+    expect((await get(view, '/api/v1/demand?search=Q00&pageSize=5')).json()).toMatchObject({ total: 10, page: 1 });
+    const waiting = viewOf({
+      demand: [demandOf('a'), demandOf('b', { unserved: 'no_route' })],
+      streams: [streamOf('a'), streamOf('b', { blockedBy: 'nobody consumes' })],
+    });
+    for (const table of ['demand', 'streams']) {
+      const rows = async (stuck: boolean) => (await get(waiting, `/api/v1/${table}?stuck=${stuck}`)).json().items;
+      expect(await rows(true)).toMatchObject([{ destination: 'b' }]);
+      expect(await rows(false)).toMatchObject([{ destination: 'a' }]);
+    }
   });
 
-  it('answers what is not there with an error and a message', async () => {
+  it('answers what fails with problem details', async () => {
     const answer = await get(viewOf(), '/api/v2');
     expect(answer.statusCode).toBe(404);
-    expect(answer.json()).toEqual({ error: 'not_found', message: 'There is nothing at GET /api/v2.' });
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    const text = 'There is nothing at GET /api/v2.';
+    expect(answer.json()).toEqual({
+      type: 'urn:tombolo:problem:not_found',
+      title: 'There is nothing at this address',
+      status: 404,
+      detail: text,
+      error: 'not_found',
+      message: text,
+    });
+  });
+
+  it('refuses an operation with a slip in the name of a field, which would not be a dry run', async () => {
+    const { all, done } = options(viewOf({ links: [] }));
+    const server = createAdminServer(all);
+    const payload = { peer: 'east', dryrun: true };
+    const answer = await server.inject({ method: 'POST', url: '/api/v1/cleanup', payload });
+    expect([answer.statusCode, answer.json().detail]).toEqual([
+      400,
+      'body: there is no field "dryrun"; did you mean "dryRun"?.',
+    ]);
+    expect(done).toEqual([]);
+    const query = await server.inject('/api/v1/demand?destnation=q&page=0');
+    expect(query.json().mistakes).toHaveLength(2);
+    expect(query.json().detail).toContain('there is no parameter "destnation"; did you mean "destination"?');
+    const scope = await server.inject({ method: 'POST', url: '/api/v1/drain', payload: { scope: 'world' } });
+    expect(scope.json().mistakes).toEqual([{ at: 'body/scope', message: 'must be one of process, cluster' }]);
+  });
+
+  it('answers 429 to an address that asks too often, and health and metrics always', async () => {
+    const server = createAdminServer(options(viewOf()).all);
+    const many = async (url: string, method: 'GET' | 'POST' = 'GET') => {
+      const answers = await Promise.all(Array.from({ length: 401 }, () => server.inject({ method, url })));
+      return answers.filter(({ statusCode }) => statusCode === 429);
+    };
+    expect(await many('/healthz')).toEqual([]);
+    expect(await many('/metrics')).toEqual([]);
+    const [refused] = await many('/api/v1/status');
+    expect(refused?.json()).toMatchObject({ error: 'too_many_requests', status: 429 });
+    expect(refused?.headers['retry-after']).toBe('1');
+  });
+
+  it('lets nobody try tokens quickly', async () => {
+    const { all, done } = options(viewOf(), { adminToken: 'correct horse' });
+    const server = createAdminServer(all);
+    const guess = (guessed: number) =>
+      server.inject({
+        method: 'POST',
+        url: '/api/v1/connectors/west-to-east/pause',
+        headers: { authorization: `Bearer ${guessed}` },
+      });
+    const statuses = (await Promise.all(Array.from({ length: 60 }, (_, i) => guess(i)))).map((each) => each.statusCode);
+    expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(0);
+    expect(statuses.filter((status) => status !== 429 && status !== 401)).toEqual([]);
+    expect(done).toEqual([]);
+  });
+
+  it('tells browsers to run nothing but its own files, and to show it in no frame', async () => {
+    for (const url of ['/', '/api/v1/status', '/documentation/static/index.html', '/healthz', '/nothing']) {
+      const { headers } = await get(viewOf(), url);
+      expect(headers['content-security-policy']).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+      expect(headers['content-security-policy']).not.toContain('unsafe');
+      expect(headers['x-content-type-options']).toBe('nosniff');
+      expect(headers['x-frame-options']).toBe('DENY');
+    }
+  });
+
+  it('answers to no name but localhost without a token, so that no other site can pass for this one', async () => {
+    const at = async (host: string, adminToken?: string) => {
+      const server = createAdminServer(options(viewOf(), { adminToken }).all);
+      return (await server.inject({ url: '/api/v1/status', headers: { host } })).statusCode;
+    };
+    expect(await at('evil.example:7461')).toBe(403);
+    for (const host of ['127.0.0.1:7461', 'localhost:7461', '[::1]:7461']) expect(await at(host)).toBe(200);
+    expect(await at('tombolo.example', 'token')).toBe(200);
+    const probe = await createAdminServer(options(viewOf()).all).inject({
+      url: '/healthz',
+      headers: { host: 'pod.x' },
+    });
+    expect(probe.statusCode).toBe(200);
+  });
+
+  it('says who is the master, where that is known', async () => {
+    const election = { type: 'redis', holder: 'west-1', leaseRemainingMs: 2_000 };
+    const answer = await post(viewOf({ role: 'standby', election }), '/api/v1/release', { peer: 'far' });
+    expect(answer).toMatchObject({ status: 409, body: { error: 'not_master', master: 'west-1' } });
+  });
+
+  it('describes every route, and answers as it is described', async () => {
+    const view = viewOf({ demand: [demandOf('q')], streams: [streamOf('q')] });
+    const { all } = options(view);
+    const server = createAdminServer(all);
+    const description = new Description((await server.inject('/documentation/json')).json());
+    const { operations } = description;
+    for (const { path, operation } of operations) {
+      expect([path, operation.summary]).toEqual([path, expect.stringMatching(/\.$/)]);
+      const status = operation.responses['200']?.content ?? {};
+      expect([path, Object.keys(status)]).toEqual([path, [/metrics/.test(path) ? 'text/plain' : 'application/json']]);
+    }
+    const operating = operations
+      .filter(({ operation }) => operation.security)
+      .map(({ method, path }) => `${method} ${path}`);
+    expect(operating).toEqual(
+      operations.filter(({ method }) => method === 'POST').map(({ method, path }) => `${method} ${path}`),
+    );
+    expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      'GET /api/v1/brokers',
+      'GET /api/v1/dead-letters',
+      'GET /api/v1/demand',
+      'GET /api/v1/drain',
+      'GET /api/v1/network',
+      'GET /api/v1/status',
+      'GET /api/v1/streams',
+      'GET /api/v1/trace',
+      'GET /healthz',
+      'GET /metrics',
+      'GET /metrics/detailed',
+      'GET /readyz',
+      'POST /api/v1/cleanup',
+      'POST /api/v1/connectors/{name}/pause',
+      'POST /api/v1/connectors/{name}/resume',
+      'POST /api/v1/dead-letters/drop',
+      'POST /api/v1/dead-letters/replay',
+      'POST /api/v1/drain',
+      'POST /api/v1/release',
+      'POST /api/v1/resume',
+    ]);
+    const posted = async (path: string, payload: object, template = path) => {
+      const answer = await server.inject({ method: 'POST', url: path, payload });
+      return description.complaints('post', template, answer.statusCode, answer.json());
+    };
+    expect(await posted('/api/v1/drain', { scope: 'process' })).toEqual([]);
+    expect(await posted('/api/v1/resume', { scope: 'process' })).toEqual([]);
+    expect(await posted('/api/v1/release', { peer: 'far' })).toEqual([]);
+    expect(await posted('/api/v1/release', { peer: 'near' })).toEqual([]);
+    expect(await posted('/api/v1/release', { pear: 'near' })).toEqual([]);
+    expect(await posted('/api/v1/dead-letters/replay', { all: true })).toEqual([]);
+    expect(await posted('/api/v1/connectors/west-to-east/pause', {}, '/api/v1/connectors/{name}/pause')).toEqual([]);
+    for (const path of [
+      '/healthz',
+      '/readyz',
+      '/api/v1/status',
+      '/api/v1/demand',
+      '/api/v1/streams',
+      '/api/v1/network',
+    ])
+      expect(description.complaints('get', path, 200, (await server.inject(path)).json())).toEqual([]);
+    expect(description.complaints('get', '/api/v1/status', 200, { cluster: 5, odd: 1 })).not.toEqual([]);
   });
 
   it('pauses and resumes a connector', async () => {

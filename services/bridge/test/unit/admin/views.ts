@@ -1,3 +1,5 @@
+import type { Survey } from '../../../src/admin/network.ts';
+import { siteOf } from '../../../src/admin/site.ts';
 import type { BridgeView, DemandView, StreamView } from '../../../src/admin/view.ts';
 
 /** A master to whom nothing is wrong, with one link and one connector; `changes` says what is different. */
@@ -91,5 +93,17 @@ export function streamOf(destination: string, changes: Partial<StreamView> = {})
     lost: 0,
     doubled: 0,
     ...changes,
+  };
+}
+
+/** The network of clusters west and east as the bridge of this view sees it alone. */
+export function surveyOf(view: BridgeView): Survey {
+  const none = new Map<string, number>();
+  const site = siteOf(view, ['amqp://127.0.0.1:5672/%2F'], { forwarded: none, delivered: none, relayed: none });
+  const connectors = view.connectors as unknown as Survey['file']['connectors'];
+  return {
+    file: { network: view.network, clusters: { west: {}, east: {} }, connectors },
+    cluster: view.cluster,
+    sightings: new Map([[view.cluster, { seen: 'own', ageMs: 0, site }]]),
   };
 }

@@ -7,11 +7,20 @@ const destination = { kind: 'queue', name: 'q' } as const;
 const finding = (text: string): Finding => ({ code: 'c', state: 'info', text });
 
 /** West asks east; frames wait in `sent` until `deliver`. */
-function pair(answer: () => Promise<readonly Finding[]>) {
+function pair(
+  answer: () => Promise<readonly Finding[]>,
+  site: (cluster: string) => string | undefined = () => undefined,
+) {
   const clock = new ManualClock();
   const sent: QuestionFrame[] = [];
   const end = (cluster: string) =>
-    new Questions({ cluster, clock, answer, send: (frame) => sent.push(frame) > 0 && frame.sink !== 'nowhere' });
+    new Questions({
+      cluster,
+      clock,
+      answer,
+      site: () => site(cluster),
+      send: (frame) => sent.push(frame) > 0 && frame.sink !== 'nowhere',
+    });
   const [west, east] = [end('west'), end('east')];
   const deliver = async () => {
     for (let turn = 0; turn < 5; turn++) {
@@ -37,6 +46,33 @@ describe('questions between bridges', () => {
     const answer = west.ask('east', destination);
     await deliver();
     expect(await answer).toEqual([]);
+  });
+
+  it('about a cluster are answered by its own bridge with what it says of itself, and by no other one', async () => {
+    const { west, east, deliver, sent } = pair(
+      async () => [],
+      (cluster) => `{"cluster":"${cluster}"}`,
+    );
+    const answer = west.askSite('east');
+    await deliver();
+    expect(await answer).toBe('{"cluster":"east"}');
+    east.frame({
+      kind: 'ask',
+      source: 'west',
+      sink: 'east',
+      question: 9,
+      destination: { kind: 'cluster', name: 'south' },
+    });
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(sent.map((frame) => 'site' in frame)).toEqual([false]);
+  });
+
+  it('about a cluster that does not tell, as one of an earlier version, have no answer', async () => {
+    const { west, deliver } = pair(async () => []);
+    const answer = west.askSite('east');
+    await deliver();
+    expect(await answer).toBeUndefined();
   });
 
   it('that nobody answers end after two seconds, at once without a way, and when the bridge closes', async () => {
