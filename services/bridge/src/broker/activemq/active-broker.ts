@@ -17,8 +17,8 @@ import type {
   TopicBuffers,
 } from '../port.ts';
 import type { Surroundings } from '../surroundings.ts';
-import { Advisories } from './advisories.ts';
-import { Refused, takenBy } from './brokers-words.ts';
+import { Advisories, type OpenLine } from './advisories.ts';
+import { lostFault, Refused, takenBy } from './brokers-words.ts';
 import { type ActiveMqBrokerConfig, type ActiveMqUri, nameOf } from './config.ts';
 import { StompConnection } from './connection.ts';
 import { ActiveMqDemandWatch } from './demand-watch.ts';
@@ -43,8 +43,8 @@ interface Lines {
 }
 
 /**
- * An ActiveMQ Classic behind the broker port, over STOMP 1.2: one connection that looks (advisories, statistics, browsing), which a
- * standby has too, and two that work, one consumes and one publishes.
+ * An ActiveMQ Classic behind the broker port, over STOMP 1.2: two connections that look (one for advisories and statistics, one for
+ * everything else), which a standby has too, and two that work, one consumes and one publishes.
  *
  * The lock is the client ids of these two. The broker lets one connection have a client id at a time and refuses any other (RegionBroker
  * .addConnection, InvalidClientIDException), and it lets go of it with the connection, after that connection's consumers are gone and
@@ -85,6 +85,8 @@ export class ActiveMqBroker implements Broker {
     this.#surroundings = surroundings;
     this.#advisories = new Advisories(surroundings, {
       known: () => {
+        const { connection } = this.#advisories;
+        if (connection) this.#look.askStatistics(connection);
         this.#demand.known();
         this.#claimIfFree();
       },
@@ -97,6 +99,10 @@ export class ActiveMqBroker implements Broker {
         this.source.queueGone(queue);
       },
       blind: (reason) => this.#demand.blind(reason),
+      lost: () => {
+        const { epoch } = this.#state;
+        this.#feed({ was: 'lost', epoch, fault: lostFault(undefined, this.#lines?.looking.address ?? 'the broker') });
+      },
     });
     this.#demand = new ActiveMqDemandWatch(this.#advisories, surroundings);
     this.#look = new QueueLook(this.#advisories);
@@ -181,7 +187,8 @@ export class ActiveMqBroker implements Broker {
       this.#lines = { looking, working: [] };
       looking.onStrayError((words) => this.#surroundings.log.warn({ words }, 'the broker refused something'));
       // Which queues there are is known before anything is done with them.
-      await Promise.all([this.#look.attach(looking), this.#advisories.attach(looking)]);
+      const watch: OpenLine = (closed) => StompConnection.open(this.#config, uri, undefined, closed);
+      await Promise.all([this.#look.attach(looking), this.#advisories.attach(watch, looking.session)]);
       this.#feed({ was: 'opened', epoch });
     } catch (error) {
       this.#feed({ was: 'lost', epoch, fault: faultOf(error) });

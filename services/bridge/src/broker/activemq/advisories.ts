@@ -17,9 +17,14 @@ export interface AdvisoryListener {
   /** Something may have changed about these queues, or about connections. */
   changed(queues: Iterable<string>): void;
   queueGone(queue: string): void;
-  /** The broker does not tell: why, and what to do. */
+  /** The broker does not tell, and why. */
   blind(reason: string): void;
+  /** The connection is lost, after the broker had told. */
+  lost(): void;
 }
+
+/** Opens a connection; `closed` is called once when it has closed by itself. */
+export type OpenLine = (closed: (connection: StompConnection) => void) => Promise<StompConnection>;
 
 /** One look at everything, which goes on with what changes. */
 interface Generation {
@@ -31,13 +36,15 @@ interface Generation {
 }
 
 /**
- * What the broker's advisories tell, over the connection that a standby has too. A new subscriber is told of everything that
- * there is, and then of a consumer of the bridge's own, by which it knows that this was all. Without XStream among its jars the
- * broker cannot write advisories as JSON, drops them and says so in its own log only: then nothing comes within a few seconds.
+ * What the broker's advisories tell, over a connection of their own, which a standby has too. A new subscriber is told of everything
+ * that there is, and then of a consumer of the bridge's own, by which it knows that this was all. Without XStream among its jars the
+ * broker cannot write advisories as JSON: it ends the connection, or is silent, and says why in its own log only.
  */
 export class Advisories {
   readonly #surroundings: Surroundings;
   readonly #listener: AdvisoryListener;
+  #open: OpenLine | undefined;
+  #own = '';
   #connection: StompConnection | undefined;
   #current: Generation | undefined;
   #coming: Generation | undefined;
@@ -55,9 +62,19 @@ export class Advisories {
     return this.#current?.table;
   }
 
-  /** Resolves when everything is known, or the broker does not tell, or the connection is gone. */
-  attach(connection: StompConnection): Promise<void> {
-    this.#connection = connection;
+  /** The connection that advisories come by; undefined: there is none at present. */
+  get connection(): StompConnection | undefined {
+    return this.#connection;
+  }
+
+  /**
+   * Resolves when everything is known, or the broker does not tell, or `detach` was called.
+   * @param open opens a connection for advisories alone
+   * @param own the bridge's other connection that looks: what it has is no demand
+   */
+  attach(open: OpenLine, own: string): Promise<void> {
+    this.#open = open;
+    this.#own = own;
     const settled = new Promise<void>((resolve) => {
       this.#settled = resolve;
     });
@@ -66,6 +83,8 @@ export class Advisories {
   }
 
   detach(): void {
+    this.#open = undefined;
+    void this.#connection?.close();
     this.#connection = undefined;
     this.#current = undefined;
     this.#coming = undefined;
@@ -75,11 +94,43 @@ export class Advisories {
 
   /** Asks for everything again, unless that is under way. */
   anew(): void {
-    const connection = this.#connection;
-    if (!connection || (this.#coming && !this.#coming.late)) return;
+    const open = this.#open;
+    if (!open || (this.#coming && !this.#coming.late)) return;
+    if (this.#connection) return this.#ask(this.#connection);
+    this.#later(RETRY_MS, () => this.anew());
+    open((connection) => this.#closed(connection)).then(
+      (connection) => {
+        if (this.#open !== open || this.#connection) return void connection.close();
+        this.#connection = connection;
+        this.#ask(connection);
+      },
+      (error: unknown) => {
+        if (this.#open === open) this.#silent(`no connection for them could be opened: ${messageOf(error)}`);
+      },
+    );
+  }
+
+  /** Before anything was told it means that the broker cannot tell; later, whoever opened it knows what that means. */
+  #closed(connection: StompConnection): void {
+    if (this.#connection !== connection) return;
+    const wasComplete = this.#current !== undefined;
+    this.#connection = undefined;
+    this.#current = undefined;
+    this.#coming = undefined;
+    if (wasComplete) return this.#listener.lost();
+    this.#later(RETRY_MS, () => this.anew());
+    this.#silent('it ended the connection when it was to send one as JSON');
+  }
+
+  #silent(reason: string): void {
+    if (!this.#current) this.#listener.blind(reason);
+    this.#settled();
+  }
+
+  #ask(connection: StompConnection): void {
     this.#end(this.#coming);
     const generation: Generation = {
-      table: new ConsumerTable(connection.session),
+      table: new ConsumerTable([connection.session, this.#own]),
       subscriptions: [],
       canary: `/temp-queue/tombolo-canary-${++this.#canaries}`,
       late: false,
@@ -135,8 +186,7 @@ export class Advisories {
     generation.late = true;
     this.#later(RETRY_MS, () => this.anew());
     // What is known already goes on to be told.
-    if (!this.#current) this.#listener.blind(reason);
-    this.#settled();
+    this.#silent(reason);
   }
 
   #end(generation: Generation | undefined): void {

@@ -23,7 +23,7 @@ interface Connection {
 
 /** The queues of a broker and who consumes from them, as advisories tell. Pure. */
 export class ConsumerTable {
-  readonly #own: string;
+  readonly #own: readonly string[];
   readonly #queues = new Set<string>();
   readonly #consumers = new Map<string, ConsumerFact>();
   readonly #connections = new Map<string, Connection>();
@@ -31,8 +31,8 @@ export class ConsumerTable {
   readonly #exact = new Map<string, Set<ConsumerFact>>();
   readonly #wild = new Map<ConsumerFact, (queue: string) => boolean>();
 
-  /** @param own the id of the connection that the advisories come by: what it has is no demand */
-  constructor(own: string) {
+  /** @param own the ids of the bridge's connections that look: what they have is no demand */
+  constructor(own: readonly string[]) {
     this.#own = own;
   }
 
@@ -111,7 +111,7 @@ export class ConsumerTable {
   }
 
   #isDemand({ browser, network, priority, temporary, connection }: ConsumerFact): boolean {
-    if (browser || network || temporary || priority < 0 || connection === this.#own) return false;
+    if (browser || network || temporary || priority < 0 || this.#own.includes(connection)) return false;
     return !this.#connections.get(connection)?.clientId.startsWith(bridgePrefix);
   }
 

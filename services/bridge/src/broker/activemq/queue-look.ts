@@ -6,7 +6,7 @@ import { countByBrowsing, removeAll } from './browser-subscription.ts';
 import type { StompConnection } from './connection.ts';
 import type { ConsumerTable } from './consumer-table.ts';
 import { Replies } from './replies.ts';
-import { readStatistics } from './statistics.ts';
+import { type QueueStatistics, readStatistics } from './statistics.ts';
 
 /** Every queue of ActiveMQ: it stays until somebody deletes it, and keeps what is persistent. */
 export const queueProperties: QueueProperties = { type: 'classic', durable: true };
@@ -42,8 +42,10 @@ export class QueueLook {
   readonly #view: TableView;
   #connection: StompConnection | undefined;
   #replies: Replies | undefined;
-  /** Whether the statistics plugin answers. */
-  #statistics: Promise<boolean> = Promise.resolve(false);
+  /** Where the statistics plugin is asked, and whether it answers. */
+  #statistics:
+    | { readonly connection: StompConnection; readonly replies: Replies; readonly answers: Promise<boolean> }
+    | undefined;
   /** Declared just now, and not told by an advisory yet. */
   readonly #declared = new Set<string>();
   readonly #counts = new Map<string, { counted: Promise<number>; again: number }>();
@@ -61,9 +63,16 @@ export class QueueLook {
     this.#replies = replies;
     this.#declared.clear();
     this.#counts.clear();
-    // To a topic: where the plugin is missing, nobody gets it and no queue is made for it.
-    this.#statistics = replies.ask('/topic/ActiveMQ.Statistics.Broker', ANSWER_MS).then((reply) => reply !== undefined);
     return this.#meet(connection, replies);
+  }
+
+  /** The broker can write JSON, over this connection: its statistics plugin is asked, if it has one. */
+  askStatistics(connection: StompConnection): void {
+    if (this.#statistics?.connection === connection) return;
+    const replies = new Replies(connection, 'jms-map-json');
+    // To a topic: where the plugin is missing, nobody gets it and no queue is made for it.
+    const answers = replies.ask('/topic/ActiveMQ.Statistics.Broker', ANSWER_MS).then((reply) => reply !== undefined);
+    this.#statistics = { connection, replies, answers };
   }
 
   /**
@@ -85,6 +94,7 @@ export class QueueLook {
   }
 
   detach(): void {
+    this.#statistics = undefined;
     this.#connection = undefined;
     this.#replies = undefined;
   }
@@ -104,11 +114,10 @@ export class QueueLook {
 
   /** Ready messages and all consumers; undefined: there is no such queue. */
   async probe(queue: string): Promise<Counts | undefined> {
-    const { connection, replies } = this.#connected(`Looking at queue "${queue}"`);
+    const { connection } = this.#connected(`Looking at queue "${queue}"`);
     if (this.exists(queue) === false) return undefined;
-    if (await this.#statistics) {
-      const reply = await replies.ask(`/queue/ActiveMQ.Statistics.Destination.${queue}`, ANSWER_MS);
-      const told = reply && readStatistics(reply.body);
+    if (await this.#statistics?.answers) {
+      const told = await this.#told(queue);
       if (told) return { ready: Math.max(0, told.size - told.inflight), consumers: told.consumers };
       if (this.exists(queue) === false) return undefined;
       throw new Fault('TOMBOLO_QUEUE_UNAVAILABLE', `${connection.address} did not tell how full queue "${queue}" is.`);
@@ -120,11 +129,10 @@ export class QueueLook {
 
   /** All messages of the queue, and how many of them are handed out, where that is known. */
   async holding(queue: string): Promise<{ ready: number; unacknowledged: number | undefined } | undefined> {
-    const { connection, replies } = this.#connected(`Looking at queue "${queue}"`);
+    const { connection } = this.#connected(`Looking at queue "${queue}"`);
     if (this.exists(queue) === false) return undefined;
-    if (await this.#statistics) {
-      const reply = await replies.ask(`/queue/ActiveMQ.Statistics.Destination.${queue}`, ANSWER_MS);
-      const told = reply && readStatistics(reply.body);
+    if (await this.#statistics?.answers) {
+      const told = await this.#told(queue);
       return told && { ready: Math.max(0, told.size - told.inflight), unacknowledged: told.inflight };
     }
     return { ready: await countByBrowsing(connection, queue, Number.POSITIVE_INFINITY), unacknowledged: undefined };
@@ -193,6 +201,11 @@ export class QueueLook {
     const { replies } = this.#connected('Asking for how long the broker has been running');
     const now = await replies.brokersClock(ANSWER_MS);
     return this.#process && now !== undefined ? Math.max(0, now - this.#process.since) : undefined;
+  }
+
+  async #told(queue: string): Promise<QueueStatistics | undefined> {
+    const reply = await this.#statistics?.replies.ask(`/queue/ActiveMQ.Statistics.Destination.${queue}`, ANSWER_MS);
+    return reply && readStatistics(reply.body);
   }
 
   #connected(doing: string): { readonly connection: StompConnection; readonly replies: Replies } {

@@ -9,7 +9,8 @@ export class Replies {
   readonly #waiting = new Map<string, (reply: StompFrame) => void>();
   #count = 0;
 
-  constructor(connection: StompConnection) {
+  /** @param transformation how the broker is to write answers that are no text; it ends the connection when it cannot */
+  constructor(connection: StompConnection, transformation?: 'jms-map-json') {
     this.#connection = connection;
     const id = connection.subscriber((frames) => {
       for (const frame of frames) this.#waiting.get(frame.headers.get('correlation-id') ?? '')?.(frame);
@@ -17,7 +18,7 @@ export class Replies {
     connection.send('SUBSCRIBE', [
       ['id', id],
       ['destination', replyQueue],
-      ['transformation', 'jms-map-json'],
+      ...(transformation ? [['transformation', transformation] as const] : []),
     ]);
   }
 

@@ -28,7 +28,7 @@ const connectionInfo = (id: string, clientId: string) => ({
 });
 
 function table(...told: object[]) {
-  const its = new ConsumerTable('ID:own');
+  const its = new ConsumerTable(['ID:own']);
   const take = (body: object) => [...its.take(readAdvisory(frame(body))!)];
   for (const body of told) take(body);
   return { its, take };
