@@ -2,13 +2,13 @@ import type { Publication, Publisher, PublisherHandler, PublishOutcome, Sink } f
 import type { Surroundings } from '../surroundings.ts';
 import { publishFailure } from './brokers-words.ts';
 import type { StompConnection } from './connection.ts';
+import { maxPropertiesBytes } from './mapping/sidecar.ts';
 import { toFrame } from './mapping/to-frame.ts';
 import type { Counts, QueueLook } from './queue-look.ts';
 import { encodeFrame } from './stomp-codec.ts';
 
-/** StompWireFormat: MAX_DATA_LENGTH and MAX_HEADER_LENGTH; above them the broker closes the connection. */
+/** StompWireFormat: MAX_DATA_LENGTH; above it the broker closes the connection. */
 const maxBodyBytes = 100 * 1024 * 1024;
-const maxHeaderBytes = 10 * 1024;
 /** Messages and bytes that are stored together, and how many such batches are under way. */
 const batchMessages = 256;
 const batchBytes = 512 * 1024;
@@ -87,14 +87,8 @@ export class ActiveMqSink implements Sink {
   }): string | undefined {
     if (body.length > maxBodyBytes)
       return `the body of ${body.length} bytes is larger than ActiveMQ takes over STOMP (${maxBodyBytes})`;
-    // Only what is large may have a header that is too long.
-    if (properties.length < maxHeaderBytes / 3) return undefined;
-    const { headers } = toFrame({ exchange: '', routingKey: '', properties, body: new Uint8Array(0) }, 0);
-    for (const [name, value] of headers) {
-      const length = Buffer.byteLength(name) + Buffer.byteLength(value);
-      if (length > maxHeaderBytes - 64)
-        return `its header ${JSON.stringify(name)} of ${length} bytes is longer than ActiveMQ takes over STOMP (${maxHeaderBytes})`;
-    }
+    if (properties.length > maxPropertiesBytes)
+      return `its properties of ${properties.length} bytes are more than ActiveMQ takes over STOMP (${maxPropertiesBytes})`;
     return undefined;
   }
 
