@@ -1,5 +1,5 @@
 # Each target works as the only command on a fresh Debian machine with Node.js 20.19 or newer.
-.PHONY: setup build check test faults sim sim-cost bench bench-quick demo chart clean
+.PHONY: setup build check test faults sim sim-cost bench bench-quick demo demo-activemq chart clean
 .DEFAULT_GOAL := build
 
 setup: ## what is missing: Debian's RabbitMQ and Redis, node modules, the build
@@ -35,6 +35,9 @@ bench-quick: setup ## two minutes: are the ratios those that are committed? KEEP
 
 demo: setup ## two brokers, two bridges, and messages that cross on demand; KEEP=1 stays up until Ctrl-C
 	@infra/tools/scratch.sh --keep-on-failure node infra/demo/demo.mjs
+
+demo-activemq: setup ## the same with an ActiveMQ and a RabbitMQ, messages crossing both ways
+	@infra/tools/scratch.sh --keep-on-failure node infra/demo/activemq.mjs
 
 chart: setup ## the Helm chart: its schema brought up to date, linted, rendered with Helm 3 and Helm 4, packed into .cache/chart
 	@infra/tools/chart.sh

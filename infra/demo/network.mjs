@@ -1,4 +1,4 @@
-// The network that the demo runs: two RabbitMQ nodes, a topology file, and the two bridges that it describes.
+// The network that a demo runs: a topology file, the bridges that it describes, and what one asks them.
 import { spawn } from 'node:child_process';
 import { mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { awaitUntil } from '@tombolo/testing/await-until';
 import { freePorts } from '@tombolo/testing/free-port';
-import { startRabbit } from '@tombolo/testing/rabbitmq';
 import amqp from 'amqplib';
 
 const command = fileURLToPath(new URL('../../node_modules/.bin/tombolo', import.meta.url));
@@ -16,52 +15,62 @@ export async function prepareFolder() {
   return mkdtemp(join(tmpdir(), 'demo-'));
 }
 
-/** Starts the RabbitMQ nodes of `west` and `east`; both accept connections when this resolves. */
-export async function startBrokers() {
-  const [west, east] = await Promise.all([startRabbit(), startRabbit()]);
-  return { west, east };
-}
-
-/** Writes the topology of the two brokers, readable and with comments. */
-export async function writeTopology(folder, brokers) {
-  const [westLink, westAdmin, eastLink, eastAdmin] = await freePorts(4);
-  await writeFile(join(folder, 'broker-password'), 'guest\n', { mode: 0o600 });
-  await writeFile(join(folder, 'link-secret'), `${crypto.randomUUID()}\n`, { mode: 0o600 });
-  const cluster = (broker, link, admin) => `
-    broker:
+/** A RabbitMQ node as a topology describes it. */
+export function rabbitSection(broker) {
+  return `
       type: rabbitmq
       uris: [amqp://127.0.0.1:${broker.amqpPort}/%2F]
       management: {uris: [http://127.0.0.1:${broker.managementPort}]}   # how the bridge sees who consumes
       username: ${broker.username}
-      password: {file: broker-password}
+      password: {file: broker-password}`;
+}
+
+/** An ActiveMQ node as a topology describes it. */
+export function activeMqSection(broker) {
+  return `
+      type: activemq
+      uris: [stomp://127.0.0.1:${broker.stompPort}]             # consumers are seen by ActiveMQ's advisories`;
+}
+
+/**
+ * Writes a topology, readable and with comments.
+ * @param clusters by name: what it is (`note`) and its broker's `section`
+ * @param connector the YAML of the one networkConnector, indented by four
+ * @param destinations those that have metrics of their own
+ */
+export async function writeTopology(folder, { clusters, connector, destinations }) {
+  const names = Object.keys(clusters);
+  const ports = await freePorts(names.length * 2);
+  await writeFile(join(folder, 'broker-password'), 'guest\n', { mode: 0o600 });
+  await writeFile(join(folder, 'link-secret'), `${crypto.randomUUID()}\n`, { mode: 0o600 });
+  const sections = names.map((name, index) => {
+    const { note, section } = clusters[name];
+    const [link, admin] = ports.slice(index * 2);
+    return `
+  ${`${name}:`.padEnd(42)} # ${note}
+    broker:${section}
     bridge:
       listen: 127.0.0.1:${link}              # links from other bridges
       uris: [ws://127.0.0.1:${link}]         # where other bridges find this one
       admin: 127.0.0.1:${admin}               # status and metrics
-      metrics: {destinations: [orders]}      # counted under its own name
-      secret: {file: link-secret}            # what two bridges prove to each other`;
+      metrics: {destinations: [${destinations.join(', ')}]}      # counted under their own names
+      secret: {file: link-secret}            # what two bridges prove to each other
+`;
+  });
   const file = join(folder, 'tombolo.yaml');
   await writeFile(
     file,
     `# The whole network. Every bridge reads this file and is told which cluster is its own:
-#   tombolo run --config tombolo.yaml --cluster west
+#   tombolo run --config tombolo.yaml --cluster ${names[0]}
 version: 1
 network: demo
 
-clusters:
-  west:                                      # where the messages are produced${cluster(brokers.west, westLink, westAdmin)}
-
-  east:                                      # where the consumer is${cluster(brokers.east, eastLink, eastAdmin)}
-
+clusters:${sections.join('')}
 networkConnectors:
-  - name: west-to-east
-    from: west                               # messages may flow from here ...
-    to: east                                 # ... to here, but only when somebody there consumes
-    dynamicallyIncludedDestinations:
-      - queue: orders
-`,
+${connector}`,
   );
-  return { file, admin: { west: `http://127.0.0.1:${westAdmin}`, east: `http://127.0.0.1:${eastAdmin}` } };
+  const admin = Object.fromEntries(names.map((name, index) => [name, `http://127.0.0.1:${ports[index * 2 + 1]}`]));
+  return { file, admin };
 }
 
 /** Starts the bridge of a cluster. Its log is a file in the folder. */
@@ -87,7 +96,7 @@ export async function startBridge(folder, topology, cluster) {
       await awaitUntil(
         `the bridge of ${cluster} is ready`,
         async () => ended !== undefined || (await fetch(`${topology.admin[cluster]}/readyz`)).ok,
-        { withinMs: 20_000, everyMs: 20 },
+        { withinMs: 60_000, everyMs: 20 },
       );
       if (ended === undefined) return;
       const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
@@ -143,7 +152,7 @@ export async function client(broker) {
       await consumer.prefetch(100);
       const { consumerTag } = await consumer.consume(queue, (message) => {
         if (!message) return;
-        onNumber(Number(message.content));
+        onNumber(Number(message.content), message);
         consumer.ack(message);
       });
       return {

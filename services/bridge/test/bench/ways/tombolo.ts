@@ -1,15 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, open, readFile, writeFile } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { awaitUntil } from '@tombolo/testing/await-until';
+import { join } from 'node:path';
 import { freePorts } from '@tombolo/testing/free-port';
 import { type Ground, place, type Site } from '../ground.ts';
+import { awaitLinks, endBridge, spawnBridge } from './bridge-processes.ts';
 import type { Way } from './way.ts';
 
-const command = 'services/cli/bin/tombolo.js';
-/** Of the bridges' Node.js, such as --cpu-prof --cpu-prof-name=%.cpuprofile, where % becomes the run and the cluster. */
-const nodeFlags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
 /** Where the bridges' logs are kept. */
 const keptLogs = process.env['BENCH_LOGS'];
 
@@ -115,24 +112,15 @@ export class Tombolo implements Way {
     await writeFile(file, JSON.stringify(await this.#topology(), null, 2));
     const names = this.#clusters.map(({ name }) => name);
     const groups = this.#options.oneProcess ? [names] : names.map((name) => [name]);
-    this.#children = await Promise.all(groups.map((group) => this.#spawn(file, group, directory)));
-    const hops = names.slice(1).flatMap((name, index) => [
-      [names[index] as string, name],
-      [name, names[index] as string],
-    ]);
-    await awaitUntil(
-      'the bridges are linked',
-      async () =>
-        (await Promise.all(hops.map(([name, peer]) => this.#sees(name as string, peer as string)))).every(Boolean),
-      { withinMs: 30_000, everyMs: 20 },
-    ).catch(async (error) => {
-      const logs = await Promise.all(groups.map(([name]) => readFile(join(directory, `${name}.log`), 'utf8')));
-      throw new Error(`${error.message}: ${logs.join('\n')}`, { cause: error });
-    });
+    const { others } = this.#ground;
+    const { checkout } = this.#options;
+    const order = { topology: file, directory, run: this.source.vhost, checkout, processors: others };
+    this.#children = await Promise.all(groups.map((group) => spawnBridge(order, group)));
+    await awaitLinks(this.#clusters, directory, groups);
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#children.map(ended));
+    await Promise.all(this.#children.map(endBridge));
     this.#children = [];
     const lines = [...this.counting.splice(0), ...(this.line === undefined ? [] : [this.line])];
     this.line = undefined;
@@ -183,38 +171,4 @@ export class Tombolo implements Way {
       })),
     };
   }
-
-  async #sees(name: string, peer: string): Promise<boolean> {
-    const { admin } = this.#clusters.find((cluster) => cluster.name === name) as Cluster;
-    const response = await fetch(`http://127.0.0.1:${admin}/api/v1/status`);
-    const { links } = (await response.json()) as { links: { peer: string; up: boolean }[] };
-    return links.some((link) => link.peer === peer && link.up);
-  }
-
-  async #spawn(topology: string, clusters: readonly string[], directory: string): Promise<ChildProcess> {
-    const log = await open(join(directory, `${clusters[0]}.log`), 'a');
-    const name = `${this.source.vhost}-${clusters.join('-')}`;
-    const file = resolve(this.#options.checkout ?? '.', command);
-    // As the command's first line says, which users run.
-    const [, flags = ''] = /^#!.*?\bnode\b(.*)$/m.exec(await readFile(file, 'utf8')) ?? [];
-    const run = [
-      process.execPath,
-      ...flags.split(' ').filter(Boolean),
-      ...nodeFlags.map((flag) => flag.replace('%', name)),
-      ...[file, 'run', '--config', topology],
-      ...clusters.flatMap((cluster) => ['--cluster', cluster]),
-    ];
-    const { others } = this.#ground;
-    const [first, ...args] = others === undefined ? run : ['taskset', '-c', others, ...run];
-    const child = spawn(first as string, args, { stdio: ['ignore', log.fd, log.fd] });
-    await log.close();
-    return child;
-  }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGTERM');
-  await gone;
 }
