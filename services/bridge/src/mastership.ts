@@ -96,7 +96,7 @@ export class Mastership {
         received: (via, frame, consumed) => {
           if (isForSink(frame)) return sink.frame(via, frame, consumed);
           if (frame.kind === 'bindings-request') {
-            if (mayAskBindings(agreement, via, frame)) topicSink.requested(frame);
+            if (mayTellBindings(agreement, frame)) topicSink.requested(frame);
           } else if (frame.kind === 'bindings') topicSource.answered(frame);
           else if (frame.kind === 'ask' || frame.kind === 'answer') questions.frame(frame);
           else source.frame(frame);
@@ -265,9 +265,13 @@ function replyTo(queue: string): Destination {
   return { kind: 'reply', name: queue };
 }
 
-/** What is bound to an exchange is told where a connector includes the exchange, be it paused. */
-function mayAskBindings(agreement: Agreement, via: string, { exchange }: BindingsRequestFrame): boolean {
-  return agreement.inbound(via, { kind: 'topic', name: exchange }).connector !== undefined;
+/**
+ * What is bound to an exchange is told where some connector, be it paused, lets messages of the exchange come here. Whose it is does not
+ * matter: in a one-way ring the question comes by the short way, by which no message may come.
+ */
+function mayTellBindings(agreement: Agreement, { exchange }: BindingsRequestFrame): boolean {
+  const destination: Destination = { kind: 'topic', name: exchange };
+  return agreement.peers.some((peer) => agreement.inbound(peer, destination).connector !== undefined);
 }
 
 /** Frames that the sink's half of the receiver is meant to read. */
