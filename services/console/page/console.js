@@ -149,10 +149,12 @@ function showComplaints({ status, network, unserved, blocked }) {
   if (more > 0) complaints.push({ about: {}, text: `${counted(more, 'demand')} more not served` });
   byId('attention').classList.toggle('well', complaints.length === 0);
   say(byId('attention-title'), complaints.length === 0 ? 'All is well' : 'Needs attention');
-  byId('all-well').hidden = complaints.length > 0;
   const { totals } = status;
   const role = status.role === 'standby' ? ' A standby sees no demand and no streams: ask the master.' : '';
-  say(byId('all-well'), `${counted(totals.demand, 'demand')}, ${counted(totals.streams, 'stream')}.${role}`);
+  const paused = network.connectors.filter(({ state }) => state === 'paused').map(({ name }) => name);
+  const drained = status.drains.map(({ text }) => ` ${text}`).join('');
+  const wished = `${paused.length > 0 ? ` Paused: ${paused.join(', ')}.` : ''}${drained}`;
+  say(byId('all-well'), `${counted(totals.demand, 'demand')}, ${counted(totals.streams, 'stream')}.${role}${wished}`);
   keyed(
     byId('complaints'),
     complaints,

@@ -1,6 +1,6 @@
 import { drawn, keyed, printable, say } from './elements.js';
 
-const nodeWidth = 176;
+const nodeWidth = 190;
 const nodeHeight = 66;
 const lineHeight = 16;
 const margin = 14;
@@ -95,7 +95,7 @@ export class NetworkGraph {
 
   #createArrow({ key, from, to }) {
     const { points, x, y } = this.#places.arrows.get(key);
-    const d = curve(points);
+    const d = curve(points, this.#places.nodes.get(from), this.#places.nodes.get(to));
     return drawn(
       'g',
       this.#button({ arrow: [from, to] }),
@@ -116,7 +116,7 @@ export class NetworkGraph {
     const [title, , line, nameText, rateText] = group.children;
     say(title, label);
     line.setAttribute('marker-end', `url(#tip-${state})`);
-    line.style.strokeWidth = `${1.6 + Math.min(4, Math.log10(1 + perSecond))}px`;
+    line.style.strokeWidth = `${1.6 + (flows ? Math.min(4, Math.log10(1 + perSecond)) : 0)}px`;
     say(nameText, shortened(name, 22));
     say(rateText, text);
   }
@@ -144,8 +144,8 @@ export class NetworkGraph {
     const [title, , , nameText, line, more] = group.children;
     say(title, label);
     say(nameText, `${shortened(name, here ? 13 : 19)}${here ? ' (here)' : ''}`);
-    say(line, shortened(lines[0] ?? '', 26));
-    say(more, shortened(lines[1] ?? '', 28));
+    say(line, shortened(lines[0] ?? '', 25));
+    say(more, shortened(lines[1] ?? '', 25));
   }
 }
 
@@ -157,7 +157,7 @@ function shortened(text, most) {
 /** Where everything is, in px from the upper left corner. */
 function placesOf(nodes, arrows, { Graph, layout }) {
   const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'LR', nodesep: 26, edgesep: 18, ranksep: 46, marginx: margin, marginy: margin });
+  graph.setGraph({ rankdir: 'LR', nodesep: 26, edgesep: 18, ranksep: 60, marginx: margin, marginy: margin });
   for (const { name } of nodes) graph.setNode(name, { width: nodeWidth, height: nodeHeight });
   for (const { key, from, to, name } of arrows) {
     const width = Math.max(74, Math.min(22, [...name].length) * 6.6 + 10);
@@ -173,14 +173,31 @@ function placesOf(nodes, arrows, { Graph, layout }) {
   };
 }
 
-/** A smooth line through the points: straight at both ends, bent between the middles of its pieces. */
-function curve(points) {
-  const [first, ...rest] = points;
-  const at = ({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`;
+/** How far from the middle of a cluster's side arrows may begin and end (px). */
+const spread = nodeHeight / 2 - 10;
+
+/**
+ * From the side of one cluster to the side of the other, by where the label is: level wherever it passes a point, so that a line is
+ * read with its own label.
+ */
+function curve(points, from, to) {
+  const along = from.x <= to.x ? 1 : -1;
+  const side = (node, towards, sign) => {
+    const off = (towards.y - node.y) * 0.7;
+    return { x: node.x + (sign * nodeWidth) / 2, y: node.y + Math.max(-spread, Math.min(spread, off)) };
+  };
+  const inner = points.slice(1, -1);
+  const first = side(from, inner[0] ?? to, along);
   let d = `M${at(first)}`;
-  for (let i = 0; i < rest.length - 1; i += 1) {
-    const middle = { x: (rest[i].x + rest[i + 1].x) / 2, y: (rest[i].y + rest[i + 1].y) / 2 };
-    d += ` Q${at(rest[i])} ${at(i === rest.length - 2 ? rest[i + 1] : middle)}`;
+  let before = first;
+  for (const point of [...inner, side(to, inner.at(-1) ?? from, -along)]) {
+    const middle = (before.x + point.x) / 2;
+    d += ` C${at({ x: middle, y: before.y })} ${at({ x: middle, y: point.y })} ${at(point)}`;
+    before = point;
   }
-  return rest.length === 1 ? `${d} L${at(rest[0])}` : d;
+  return d;
+}
+
+function at({ x, y }) {
+  return `${x.toFixed(1)},${y.toFixed(1)}`;
 }

@@ -109,7 +109,7 @@ describe('the drawing', () => {
     );
     expect(boxes).toHaveLength(12);
     for (const [i, [x, y]] of boxes.entries())
-      for (const [x2, y2] of boxes.slice(i + 1)) expect(Math.abs(x - x2) >= 176 || Math.abs(y - y2) >= 66).toBe(true);
+      for (const [x2, y2] of boxes.slice(i + 1)) expect(Math.abs(x - x2) >= 190 || Math.abs(y - y2) >= 66).toBe(true);
   });
 });
 
