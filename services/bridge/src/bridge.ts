@@ -1,31 +1,39 @@
 import { Fault } from '@tombolo/kernel/fault';
-import type { Frame, QueueProperties } from '@tombolo/wire/frame';
+import type { Cluster, Topology } from '@tombolo/topology/topology';
+import type { Frame } from '@tombolo/wire/frame';
 import { standbyTrace, type Trace } from './admin/conclusion.ts';
 import type { DrainCheck } from './admin/drain-check.ts';
 import type { Sightings, Survey } from './admin/network.ts';
 import type { DrainScope } from './admin/operations.ts';
-import type { BridgeView, BrokerView, CertificateView, ConnectorView, GivenBack, LeftOver } from './admin/view.ts';
+import type { BridgeView, CertificateView, GivenBack, LeftOver } from './admin/view.ts';
+import { bridgeView } from './bridge-view.ts';
 import { fenced } from './broker/fence.ts';
-import type { Broker, BrokerListener, BrokerState, QueueDemand } from './broker/port.ts';
+import type { Broker, BrokerListener, BrokerState } from './broker/port.ts';
+import { BrokerWatch } from './broker-watch.ts';
 import { Candidacy } from './candidacy.ts';
-import { ClusterDrain, drainMarker } from './drain/cluster-drain.ts';
+import { ClusterDrain } from './drain/cluster-drain.ts';
 import { Drains } from './drain/drains.ts';
 import { leavings } from './drain/leavings.ts';
 import type { Election } from './election/election.ts';
 import type { BridgeParts, HostedBridge } from './host.ts';
 import { limitations } from './limitations.ts';
 import type { Links, LinksOptions } from './link/links.ts';
+import type { PeerOptions } from './link/peer-link.ts';
 import { Mastership } from './mastership.ts';
-import { isReplyName, ReplyOrigin } from './reply/reply-origin.ts';
+import { Partings } from './partings.ts';
+import { linkPeers } from './parts.ts';
+import { ReplyOrigin } from './reply/reply-origin.ts';
 import { Agreement } from './routing/agreement.ts';
 import { Differences } from './stream/differences.ts';
 import type { ParkedMessages } from './stream/parked-messages.ts';
 import type { RecordStore } from './stream/record-store.ts';
 import { ownSite } from './surveyor.ts';
-import { SeenExchanges } from './topic/seen-exchanges.ts';
 
 /** What a bridge does with its links. */
-export type BridgeLinks = Pick<Links, 'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'views' | 'counters'>;
+export type BridgeLinks = Pick<
+  Links,
+  'start' | 'stop' | 'send' | 'sendData' | 'roleChanged' | 'setPeers' | 'views' | 'counters'
+>;
 
 /** What links want to know of their bridge; where peers are is known to whoever makes the links. */
 export type LinksHost = Pick<
@@ -40,7 +48,7 @@ export interface BridgeOptions extends BridgeParts {
   readonly election: Election;
   /** See Candidacy. */
   readonly graceMs: number;
-  readonly createLinks: (host: LinksHost, peers: readonly string[]) => BridgeLinks;
+  readonly createLinks: (host: LinksHost, peers: readonly PeerOptions[]) => BridgeLinks;
   /** Where the record of what is in doubt outlives the process; absent: nowhere. */
   readonly createRecordStore?: () => RecordStore;
   /** The certificates in use; absent: there is no TLS. */
@@ -60,7 +68,9 @@ const WIND_DOWN_MS = 1_000;
 export class Bridge implements HostedBridge {
   readonly #options: BridgeOptions;
   readonly #agreement: Agreement;
-  readonly #limitations: readonly string[];
+  /** In force: the one that it was made with, until `amend`. */
+  #topology: Topology;
+  #limitations: readonly string[];
   /** Outlives masterships: what was asked under one may be answered under another. */
   readonly #replyOrigin: ReplyOrigin;
   readonly #candidacy: Candidacy;
@@ -69,11 +79,9 @@ export class Bridge implements HostedBridge {
   #brokerState: BrokerState = { is: 'down', attempt: 0 };
   #blocked: string | undefined;
   #mastership: Mastership | undefined;
-  /** What the broker has, as far as it was told: it is watched before this bridge is the master. */
-  readonly #demands = new Map<string, QueueDemand>();
-  readonly #queues = new Map<string, QueueProperties>();
-  readonly #exchanges = new SeenExchanges();
+  readonly #watch: BrokerWatch;
   readonly #clusterDrain: ClusterDrain;
+  readonly #partings: Partings;
   readonly #drains: Drains;
   readonly #differences = new Differences();
   #linked = new Set<string>();
@@ -85,6 +93,7 @@ export class Bridge implements HostedBridge {
   constructor(options: BridgeOptions) {
     this.#options = options;
     const { topology, cluster, clock, election, graceMs, wallClock } = options;
+    this.#topology = topology;
     this.#agreement = new Agreement(topology, cluster);
     this.#limitations = limitations(topology, cluster);
     const { secrets } = topology.clusters[cluster]!.bridge;
@@ -103,8 +112,16 @@ export class Bridge implements HostedBridge {
     this.#clusterDrain = new ClusterDrain({
       broker: this.#broker,
       log: options.log,
-      drainTimeoutMs: topology.clusters[cluster]!.bridge.drainTimeoutMs,
-      now: () => clock.now(),
+      deadline: () => this.#drainDeadline(),
+    });
+    this.#watch = new BrokerWatch({
+      ...{ broker: this.#broker, agreement: this.#agreement, clusterDrain: this.#clusterDrain },
+    });
+    this.#partings = new Partings({
+      clock,
+      deadline: () => this.#drainDeadline(),
+      settled: (peer) => this.#mastership?.nothingBy(peer) ?? true,
+      parted: () => this.#links.setPeers(this.#peers()),
     });
     this.#drains = new Drains({
       ...{ cluster, clusterDrain: this.#clusterDrain, candidacy: this.#candidacy },
@@ -125,44 +142,25 @@ export class Bridge implements HostedBridge {
           writable: (peer) => this.#mastership?.router.writable(peer),
         },
       },
-      this.#agreement.peers,
+      this.#peers(),
     );
+  }
+
+  get #settings(): Cluster['bridge'] {
+    return this.#topology.clusters[this.#options.cluster]!.bridge;
+  }
+
+  /** Those that connectors join with the own cluster, and those that are not let go of yet. */
+  #peers(): PeerOptions[] {
+    const names = [...this.#agreement.peers, ...this.#partings.leaving];
+    return linkPeers(this.#topology, this.#options.cluster, names);
   }
 
   async start(): Promise<void> {
     this.#started = true;
-    for (const limitation of this.#limitations) this.#options.log.warn({ limitation }, 'not in this version');
+    this.#warnOf(this.#limitations);
     await this.#links.start();
-    this.#broker.demand.watch(
-      {
-        matches: (queue) => this.#agreement.concerns(queue) || isReplyName(queue) || queue === drainMarker,
-        exact: [...this.#agreement.exactQueues(), drainMarker],
-      },
-      {
-        changed: (demand) => {
-          if (isReplyName(demand.queue) || demand.queue === drainMarker) return;
-          if (demand.consumers === 0) this.#demands.delete(demand.queue);
-          else this.#demands.set(demand.queue, demand);
-          this.#mastership?.sink.demand(demand);
-          this.#mastership?.source.localConsumers(demand.queue, demand.consumers);
-        },
-        deleted: (queue) => {
-          if (queue === drainMarker) return this.#clusterDrain.seen(false);
-          this.#demands.delete(queue);
-          this.#queues.delete(queue);
-          this.#mastership?.sink.queueDeleted(queue);
-          this.#mastership?.source.queueDeleted(queue);
-          if (isReplyName(queue)) this.#mastership?.replies.gone(queue);
-        },
-        created: (queue, properties) => {
-          if (queue === drainMarker) return this.#clusterDrain.seen(true);
-          this.#queues.set(queue, properties);
-          this.#mastership?.queueFound(queue, properties);
-        },
-        visible: (visible) => this.#clusterDrain.visible(visible),
-      },
-    );
-    this.#broker.bindings.watch((exchange) => this.#agreement.concernsExchange(exchange), this.#exchanges);
+    this.#watch.watch();
     this.#candidacy.start();
     this.#broker.start();
     this.#digestLater();
@@ -171,6 +169,32 @@ export class Bridge implements HostedBridge {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /**
+   * Another topology is in force from now on, at once: connectors and peers as it has them, and of the own cluster's section what can
+   * be changed live. Streams that are permitted as before go on as they are; those that are not are ended in good order.
+   */
+  amend(topology: Topology): void {
+    const { cluster } = this.#options;
+    const before = this.#agreement.peers;
+    this.#topology = topology;
+    const known = this.#limitations;
+    this.#limitations = limitations(topology, cluster);
+    this.#warnOf(this.#limitations.filter((limitation) => !known.includes(limitation)));
+    this.#agreement.amended(topology);
+    this.#replyOrigin.setSecrets(this.#settings.secrets);
+    this.#mastership?.amended(topology);
+    if (!this.#started || this.#stopping) return;
+    this.#partings.amended(before, this.#agreement.peers);
+    this.#links.setPeers(this.#peers());
+    this.#watch.watch();
+    this.#permissionsChanged();
+    this.#options.changed?.();
+  }
+
+  #warnOf(found: readonly string[]): void {
+    for (const limitation of found) this.#options.log.warn({ limitation }, 'not in this version');
   }
 
   pause(connector: string): void {
@@ -205,13 +229,13 @@ export class Bridge implements HostedBridge {
   }
 
   async checkDrain(): Promise<DrainCheck> {
-    const { clock, cluster, topology } = this.#options;
+    const { clock, cluster } = this.#options;
     const mastership = this.#mastership;
     if (!mastership) throw new Fault('TOMBOLO_NOT_MASTER', 'This bridge is not the master any more.');
     return leavings({
       ...{ cluster, clock, broker: this.#broker, agreement: this.#agreement },
       ...{ router: mastership.router, sink: mastership.sink },
-      deadLetters: topology.clusters[cluster]!.bridge.deadLetters.queue,
+      deadLetters: this.#settings.deadLetters.queue,
       draining: () => this.#clusterDrain.on,
       view: () => this.view(),
     });
@@ -223,8 +247,7 @@ export class Bridge implements HostedBridge {
   }
 
   #drainDeadline(): number {
-    const { clock, cluster, topology } = this.#options;
-    return clock.now() + topology.clusters[cluster]!.bridge.drainTimeoutMs;
+    return this.#options.clock.now() + this.#settings.drainTimeoutMs;
   }
 
   // ---- the broker ----------------------------------------------------------------------------------------------------------
@@ -259,6 +282,7 @@ export class Bridge implements HostedBridge {
   #begin(incarnation: number): void {
     this.#mastership = new Mastership({
       ...this.#options,
+      topology: this.#topology,
       incarnation,
       agreement: this.#agreement,
       broker: this.#broker,
@@ -266,17 +290,12 @@ export class Bridge implements HostedBridge {
         send: (peer, frame) => this.#links.send(peer, frame),
         sendData: (peer, frame) => this.#links.sendData(peer, frame),
       },
-      exchanges: this.#exchanges,
+      exchanges: this.#watch.exchanges,
       differences: this.#differences,
       replyOrigin: this.#replyOrigin,
       view: () => this.view(),
     });
-    const { sink, source } = this.#mastership;
-    for (const [queue, properties] of this.#queues) this.#mastership.queueFound(queue, properties);
-    for (const demand of this.#demands.values()) {
-      sink.demand(demand);
-      source.localConsumers(demand.queue, demand.consumers);
-    }
+    this.#watch.serve(this.#mastership);
     this.#clusterDrain.serve(this.#mastership);
     this.#options.log.debug({ incarnation }, 'master');
     this.#links.roleChanged();
@@ -297,6 +316,7 @@ export class Bridge implements HostedBridge {
     // A stop that came meanwhile sees to it.
     if (this.#mastership !== mastership) return;
     this.#mastership = undefined;
+    this.#watch.serve(undefined);
     this.#clusterDrain.serve(undefined);
     mastership.close();
     this.#linked.clear();
@@ -371,8 +391,10 @@ export class Bridge implements HostedBridge {
       mastership.close();
     }
     this.#mastership = undefined;
+    this.#watch.serve(undefined);
     this.#clusterDrain.serve(undefined);
     this.#cancelDigest();
+    this.#partings.close();
     // Nothing is written any more: the lock is free for a successor while peers still hear of it.
     const handedOver = this.#broker.stop().then(() => this.#candidacy.leave());
     await Promise.all([this.#links.stop('goodbye'), handedOver]);
@@ -381,49 +403,24 @@ export class Bridge implements HostedBridge {
   // ---- view --------------------------------------------------------------------------------------------------------------------
 
   view(): BridgeView {
-    const { topology, cluster, clock, election, instance, version } = this.#options;
-    const mastership = this.#mastership;
-    const { incarnation, reigns } = this.#candidacy;
-    const works = mastership !== undefined && (reigns || this.#stopping !== undefined);
-    const { holder, type } = election.view;
     this.#countRefusals();
-    const certificates = this.#options.certificates?.() ?? [];
-    const streams = mastership ? [...mastership.source.streamViews(), ...mastership.sink.streamViews()] : [];
-    return {
-      network: topology.network,
-      cluster,
-      instance,
-      version,
-      role: works ? 'master' : 'standby',
-      roleReason: works ? undefined : this.#standbyReason(),
-      election: { type, holder, leaseRemainingMs: election.remainingMs(clock.now()) },
-      draining: this.#stopping !== undefined || this.#drains.draining,
-      drains: this.#drains.views(),
-      incarnation,
-      broker: this.#brokerView(),
+    return bridgeView({
+      ...this.#options,
+      topology: this.#topology,
+      candidacy: this.#candidacy,
+      mastership: this.#mastership,
+      agreement: this.#agreement,
+      broker: { state: this.#brokerState, blocked: this.#blocked, demandMethod: this.#broker.demand.method },
       links: this.#links.views(),
-      connectors: this.#connectorViews(),
-      demand: mastership ? [...mastership.sink.demandViews(), ...mastership.source.demandViews()] : [],
-      topicBuffers: mastership ? mastership.topicSource.views() : [],
-      waiting: mastership?.waiting(streams) ?? [],
-      deadLetters: mastership?.deadLetters.view(),
-      streams,
-      differences: this.#differences.views(),
-      certificates,
-      notes: [
-        ...topology.warnings.map(({ message }) => message),
-        ...this.#limitations,
-        ...certificates.flatMap(({ note }) => note ?? []),
-        ...(mastership?.troubles ?? []),
-      ],
-    };
-  }
-
-  /** Why this bridge is not the master: it is not elected, or waits for the lock of a predecessor. */
-  #standbyReason(): string | undefined {
-    const { holder, reason } = this.#options.election.view;
-    if (reason !== undefined) return holder === undefined ? reason : `${reason} (${holder})`;
-    return this.#brokerState.is === 'standby' ? this.#brokerState.reason : undefined;
+      linked: this.#linked,
+      drains: this.#drains.views(),
+      draining: this.#stopping !== undefined || this.#drains.draining,
+      differences: this.#differences,
+      certificates: this.#options.certificates?.() ?? [],
+      limitations: this.#limitations,
+      started: this.#started,
+      stopping: this.#stopping !== undefined,
+    });
   }
 
   /** Why the messages of this destination move or do not, as this bridge and those that it can reach see it. */
@@ -434,45 +431,12 @@ export class Bridge implements HostedBridge {
 
   /** The network, as this bridge and those that it can reach see it; a standby hears nobody. */
   async survey(): Promise<Survey> {
-    const { topology, cluster } = this.#options;
+    const { cluster, metrics } = this.#options;
+    const file = this.#topology;
     const { surveyor } = this.#mastership ?? {};
     const alone = (): Sightings =>
-      new Map([[cluster, { seen: 'own', ageMs: 0, site: ownSite(this.#options, this.view()) }]]);
-    return { file: topology, cluster, sightings: surveyor ? await surveyor.survey() : alone() };
-  }
-
-  #brokerView(): BrokerView {
-    const state = this.#brokerState;
-    const up = state.is === 'master' || state.is === 'standby';
-    const fault = state.is === 'down' ? state.fault : undefined;
-    return {
-      type: this.#options.topology.clusters[this.#options.cluster]?.broker?.type ?? 'rabbitmq',
-      up,
-      state: state.is,
-      address: state.is === 'down' ? undefined : state.uri,
-      product: state.is === 'master' ? state.product : undefined,
-      reason: fault?.message ?? (state.is === 'down' && this.#started ? 'not connected yet' : undefined),
-      blocked: this.#blocked,
-      demandMethod: this.#broker.demand.method,
-    };
-  }
-
-  #connectorViews(): ConnectorView[] {
-    const { cluster, topology } = this.#options;
-    return topology.connectors
-      .filter(({ from, to }) => from === cluster || to === cluster)
-      .map((connector) => {
-        const { name, from, to, duplex } = connector;
-        const peer = from === cluster ? to : from;
-        const base = { name, from, to, duplex, peer };
-        if (this.#agreement.paused(connector))
-          return { ...base, state: 'paused' as const, reason: 'paused by an operator or the file' };
-        if (!this.#linked.has(peer)) return { ...base, state: 'down' as const, reason: `no link to ${peer}` };
-        if (!this.#agreement.agreed({ connector, from, to })) {
-          return { ...base, state: 'pending' as const, reason: `not in the file of ${peer} yet` };
-        }
-        return { ...base, state: 'up' as const, reason: undefined };
-      });
+      new Map([[cluster, { seen: 'own', ageMs: 0, site: ownSite({ topology: file, cluster, metrics }, this.view()) }]]);
+    return { file, cluster, sightings: surveyor ? await surveyor.survey() : alone() };
   }
 }
 

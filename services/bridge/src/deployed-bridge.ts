@@ -14,7 +14,7 @@ import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
-import { activeMqConfig, brokerConfig, linkPeers } from './parts.ts';
+import { activeMqConfig, brokerConfig } from './parts.ts';
 import { RedisClient } from './redis/redis-client.ts';
 import type { RecordStore } from './stream/record-store.ts';
 import { type Certificates, certificatesOf } from './tls/certificates.ts';
@@ -47,7 +47,7 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
         ...(own.bridge.listen && { listen: { ...own.bridge.listen, ...(tls && { tls }) } }),
         ...(tls && { tls }),
         loopback,
-        peers: linkPeers(topology, cluster, peers),
+        peers,
         clock,
         random,
         log,

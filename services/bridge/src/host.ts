@@ -2,19 +2,19 @@ import type { Clock } from '@tombolo/kernel/clock';
 import { Fault } from '@tombolo/kernel/fault';
 import { compileWildcard } from '@tombolo/topology/pattern';
 import type { Topology } from '@tombolo/topology/topology';
-import { type Address, isLoopback } from '@tombolo/topology/units';
+import type { Address } from '@tombolo/topology/units';
 import type { FastifyInstance } from 'fastify';
-import { renderAddress } from './admin/address.ts';
 import { Changes } from './admin/changes.ts';
 import type { Trace } from './admin/conclusion.ts';
 import type { Survey } from './admin/network.ts';
 import type { Operations } from './admin/operations.ts';
 import type { AdminOptions } from './admin/routes.ts';
 import { createAdminServer, createMetricsServer, listen } from './admin/server.ts';
-import type { BridgeView } from './admin/view.ts';
+import type { BridgeView, ConfigView } from './admin/view.ts';
 import type { Log } from './telemetry/log.ts';
-import { Metrics } from './telemetry/metrics.ts';
+import { Metrics, type MetricsOptions } from './telemetry/metrics.ts';
 import type { Redactor } from './telemetry/redactor.ts';
+import { refuseOpenAdmin, topologyHash } from './topology-file.ts';
 
 /** What the process needs of a bridge. */
 export interface HostedBridge extends Operations {
@@ -23,6 +23,8 @@ export interface HostedBridge extends Operations {
   /** Settles what is in flight, within the drain timeout, and lets go of broker and links. May be called at any time. */
   stop(): Promise<void>;
   view(): BridgeView;
+  /** Another topology is in force from now on. */
+  amend(topology: Topology): void;
   /** Why the messages of a destination move or do not. */
   trace(destination: string): Promise<Trace>;
   /** The network, as far as it can be seen from here. */
@@ -47,8 +49,10 @@ export interface HostOptions extends Omit<BridgeParts, 'cluster' | 'metrics' | '
   readonly clusters: readonly string[];
   readonly redactor: Redactor;
   readonly createBridge: (parts: BridgeParts) => HostedBridge;
-  /** A number made from the topology, and when it was read, in seconds since 1970: for the metrics. */
-  readonly config: { readonly hash: number; readonly timestampSeconds: number };
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+  /** What is shown of the topology file; undefined: nobody follows it. */
+  readonly configView?: () => ConfigView;
 }
 
 /** Where `tombolo status` looks, when nothing else is said. */
@@ -68,11 +72,13 @@ interface Hosted {
 export class Host {
   readonly #options: HostOptions;
   readonly #hosted: readonly Hosted[];
+  #topology: Topology;
   #stopping: Promise<void> | undefined;
   #cancelNotice = (): void => {};
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#topology = options.topology;
     this.#hosted = options.clusters.map((cluster, index) => this.#compose(cluster, index));
   }
 
@@ -86,6 +92,38 @@ export class Host {
     }
     this.#notice();
     await Promise.all(this.#hosted.map(({ bridge }) => bridge.start()));
+  }
+
+  /** Another topology is in force from now on. */
+  amend(topology: Topology): void {
+    const before = this.#topology;
+    this.#topology = topology;
+    const names = new Set(topology.connectors.map(({ name }) => name));
+    const gone = new Set(before.connectors.map(({ name }) => name).filter((name) => !names.has(name)));
+    for (const { bridge, cluster, metrics } of this.#hosted) {
+      metrics.amend(shownBy(topology, cluster), gone);
+      bridge.amend(topology);
+    }
+  }
+
+  /** What the topology's file says is in force. */
+  reloaded(): void {
+    for (const { metrics } of this.#hosted) this.#applied(metrics, true);
+  }
+
+  /** A change of the topology's file was refused. */
+  refused(): void {
+    for (const { metrics } of this.#hosted) metrics.configRefused();
+  }
+
+  #applied(metrics: Metrics, reload: boolean): void {
+    metrics.configApplied(topologyHash(this.#topology), this.#options.wallClock() / 1000, reload);
+  }
+
+  /** The longest of its bridges' drain timeouts. */
+  get drainTimeoutMs(): number {
+    const { clusters } = this.#topology;
+    return Math.max(...this.#hosted.map(({ cluster }) => clusters[cluster]!.bridge.drainTimeoutMs));
   }
 
   /** Stops every bridge, then closes the addresses: `/readyz` says 503 and metrics go on while they drain. */
@@ -113,30 +151,36 @@ export class Host {
   }
 
   #compose(cluster: string, index: number): Hosted {
-    const { topology, createBridge, redactor, clusters, version, instance, clock, config } = this.#options;
+    const { topology, createBridge, redactor, clusters, version, instance, clock, configView } = this.#options;
     const settings = topology.clusters[cluster]?.bridge;
     if (!settings) throw new Fault('TOMBOLO_USAGE', `The topology has no cluster "${cluster}".`);
     const log = this.#options.log.child({ cluster });
-    const chosen = settings.metrics.destinations.map((pattern) => compileWildcard(pattern));
     const metrics = new Metrics({
-      network: topology.network,
-      cluster,
-      version,
-      peers: peersOf(topology, cluster),
-      destinations: (destination) => chosen.some((matches) => matches(destination)),
-      maxDestinations: settings.metrics.maxDestinations,
+      ...{ network: topology.network, cluster, version },
+      ...shownBy(topology, cluster),
       inFlightBytes: settings.inFlightBytes,
       leaseMs: settings.election.type === 'redis' ? settings.election.leaseMs : undefined,
     });
-    metrics.configApplied(config.hash, config.timestampSeconds, false);
+    this.#applied(metrics, false);
     const changes = new Changes(log);
     const changed = (): void => changes.notice(view(), false);
     const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock, changed });
-    const view = (): BridgeView => (this.#stopping ? { ...bridge.view(), draining: true } : bridge.view());
-    const { adminToken } = settings;
+    const view = (): BridgeView => {
+      const shown = bridge.view();
+      const config = configView?.();
+      const waiting = config?.pendingRestart ?? [];
+      const notes = waiting.map((path) => `${path} has changed in the file, and needs a restart of this bridge.`);
+      return { ...shown, config, notes: [...shown.notes, ...notes], draining: shown.draining || !!this.#stopping };
+    };
+    const inForce = () => this.#topology.clusters[cluster]!.bridge;
     const trace = (destination: string): Promise<Trace> => bridge.trace(destination);
     const survey = (): Promise<Survey> => bridge.survey();
-    const options: AdminOptions = { view, trace, survey, metrics, operations: bridge, redactor, log, adminToken };
+    const options: AdminOptions = {
+      ...{ view, trace, survey, metrics, operations: bridge, redactor, log },
+      get adminToken() {
+        return inForce().adminToken;
+      },
+    };
 
     const servers: Hosted['servers'] = [];
     const admin = settings.admin ?? (index === 0 ? defaultAdmin : undefined);
@@ -146,11 +190,7 @@ export class Host {
         'no admin address: bridge.admin is not set, and the default is taken by the first cluster',
       );
     } else {
-      if (adminToken === undefined && !isLoopback(admin.host)) {
-        const advice = 'anybody who reaches it could pause connectors: set bridge.adminToken, or use 127.0.0.1';
-        const text = `The admin address ${renderAddress(admin)} of ${cluster} is not on loopback and needs no token`;
-        throw new Fault('TOMBOLO_USAGE', `${text}; ${advice}.`);
-      }
+      refuseOpenAdmin(topology, cluster, admin);
       servers.push({ server: createAdminServer(options), address: admin, what: `The admin address of ${cluster}` });
     }
     const scraped = settings.metrics.listen;
@@ -158,8 +198,22 @@ export class Host {
       const what = `The metrics address of ${cluster}`;
       servers.push({ server: createMetricsServer(options), address: scraped, what });
     }
-    return { cluster, bridge, view, changes, metrics, servers };
+    return { cluster, bridge, metrics, view, changes, servers };
   }
+}
+
+/** What the metrics of a cluster's bridge go by. */
+function shownBy(
+  topology: Topology,
+  cluster: string,
+): Pick<MetricsOptions, 'peers' | 'destinations' | 'maxDestinations'> {
+  const { destinations, maxDestinations } = topology.clusters[cluster]!.bridge.metrics;
+  const chosen = destinations.map((pattern) => compileWildcard(pattern));
+  return {
+    peers: peersOf(topology, cluster),
+    destinations: (destination) => chosen.some((matches) => matches(destination)),
+    maxDestinations,
+  };
 }
 
 /** Every cluster that a connector joins with `cluster`. */

@@ -1,9 +1,10 @@
+import type { Topology } from '@tombolo/topology/topology';
 import type { BindingsRequestFrame, Destination, Frame, QueueProperties, RelayableFrame } from '@tombolo/wire/frame';
 import { limits } from '@tombolo/wire/limits';
 import { proofKeys, provenPath, withProof } from '@tombolo/wire/proof';
 import type { Site } from './admin/site.ts';
 import type { BridgeView, LeftOver, StreamView, WaitingView } from './admin/view.ts';
-import type { Broker } from './broker/port.ts';
+import type { Broker, QueueDemand } from './broker/port.ts';
 import type { BridgeParts } from './host.ts';
 import { Replies } from './reply/replies.ts';
 import { ReplyLanding } from './reply/reply-landing.ts';
@@ -57,9 +58,12 @@ export class Mastership {
   readonly deadLetters: DeadLetters;
   readonly parkedMessages: ParkedMessages;
   readonly #backlog: BacklogWatch;
+  readonly #cluster: string;
   readonly #exchanges: SeenExchanges;
   readonly #questions: Questions;
   readonly #recorder: Recorder | undefined;
+  #topology: Topology;
+  #proofKeys: readonly Uint8Array[];
 
   constructor(options: MastershipOptions) {
     const { agreement, broker, clock, cluster, exchanges, incarnation, links, log, metrics } = options;
@@ -118,13 +122,15 @@ export class Mastership {
       broker: broker,
       inFlightBytes,
     };
-    const keys = proofKeys(topology.network, cluster, settings.secrets);
+    this.#cluster = cluster;
+    this.#topology = topology;
+    this.#proofKeys = proofKeys(topology.network, cluster, settings.secrets);
     const topicSink = new TopicSink({
       cluster,
       incarnation,
       router,
       clock,
-      proven: (message) => withProof(message, keys),
+      proven: (message) => withProof(message, this.#proofKeys),
       unroutable: (exchange, messages) => metrics.unroutable(exchange, messages),
     });
     const origin = replyOrigin;
@@ -132,7 +138,7 @@ export class Mastership {
       ...half,
       ...options.replies,
       origin,
-      knows: (name) => topology.clusters[name] !== undefined,
+      knows: (name) => this.#topology.clusters[name] !== undefined,
       draw: (to, queue) => source.draw(to, replyTo(queue), replyQueue),
       release: (to, queue) => source.release(to, replyTo(queue), 'nobody is answered by it any more'),
     });
@@ -165,7 +171,7 @@ export class Mastership {
     const seen = exchanges;
     const topicSource = new TopicSource({
       ...{ cluster, agreement: agreement, router, broker: broker, source, seen, clock, log },
-      bridged: (delivery) => provenPath(delivery, keys) !== undefined,
+      bridged: (delivery) => provenPath(delivery, this.#proofKeys) !== undefined,
     });
     const questions: Questions = new Questions({
       ...{ cluster, clock },
@@ -173,8 +179,8 @@ export class Mastership {
       answer: (destination) => tracer.answer(destination),
       site: () => siteText(surveyor.own()),
     });
-    const tracer = new Tracer({ ...half, questions, topology, view: view });
-    const surveyor = new Surveyor({ ...half, questions, topology, view: view });
+    const tracer = new Tracer({ ...half, questions, topology: () => this.#topology, view });
+    const surveyor = new Surveyor({ ...half, questions, topology: () => this.#topology, view });
     this.incarnation = incarnation;
     this.router = router;
     this.source = source;
@@ -211,6 +217,36 @@ export class Mastership {
   /** What waits here although peers want it. @param streams as they are shown now */
   waiting(streams: readonly StreamView[]): readonly WaitingView[] {
     return this.#backlog.views([...this.source.wanted(streams)]);
+  }
+
+  /** Another topology is in force: what is asked of it from now on is asked of that. The halves are told by `reconsider`. */
+  amended(topology: Topology): void {
+    this.#topology = topology;
+    const { secrets } = topology.clusters[this.#cluster]!.bridge;
+    this.#proofKeys = proofKeys(topology.network, this.#cluster, secrets);
+  }
+
+  /** Nothing is under way by this neighbour, in either direction. */
+  nothingBy(neighbour: string): boolean {
+    return this.source.nothingBy(neighbour) && this.sink.nothingBy(neighbour);
+  }
+
+  /** The consumers of the own cluster on this queue. */
+  demanded(demand: QueueDemand): void {
+    this.sink.demand(demand);
+    this.source.localConsumers(demand.queue, demand.consumers);
+  }
+
+  queueDeleted(queue: string): void {
+    this.sink.queueDeleted(queue);
+    this.source.queueDeleted(queue);
+    if (isReplyName(queue)) this.replies.gone(queue);
+  }
+
+  /** No connector means this queue any more, and nothing more is heard of it. */
+  queueUnwatched(queue: string): void {
+    this.sink.queueDeleted(queue);
+    this.source.queueUnwatched(queue);
   }
 
   /** The broker has this queue. One for replies is served by its name, every other one as its filters say. */

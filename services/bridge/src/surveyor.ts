@@ -9,7 +9,8 @@ import type { Router } from './routing/router.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
 export interface SurveyorOptions {
-  readonly topology: Topology;
+  /** The one that is in force. */
+  readonly topology: () => Topology;
   readonly cluster: string;
   readonly clock: Clock;
   readonly router: Pick<Router, 'hop'>;
@@ -38,7 +39,8 @@ export class Surveyor {
 
   /** What this bridge says of its own cluster. */
   own(): Site {
-    return ownSite(this.#options, this.#options.view());
+    const { topology, view } = this.#options;
+    return ownSite({ ...this.#options, topology: topology() }, view());
   }
 
   /** What the bridges of all clusters say that connectors join with this one, the own one first. */
@@ -61,7 +63,7 @@ export class Surveyor {
 
   #others(): string[] {
     const { topology, cluster } = this.#options;
-    return joinedClusters(topology, cluster);
+    return joinedClusters(topology(), cluster);
   }
 
   async #ask(other: string): Promise<void> {
@@ -85,7 +87,7 @@ export class Surveyor {
 
 /** What the bridge of this view says of its own cluster, master or not. */
 export function ownSite(
-  { topology, cluster, metrics }: Pick<SurveyorOptions, 'topology' | 'cluster' | 'metrics'>,
+  { topology, cluster, metrics }: { readonly topology: Topology } & Pick<SurveyorOptions, 'cluster' | 'metrics'>,
   view: BridgeView,
 ): Site {
   const rates: FlowRates = {

@@ -20,7 +20,8 @@ import type { Router } from './routing/router.ts';
 import { refusedSource } from './stream/source-queues.ts';
 
 export interface TracerOptions {
-  readonly topology: Topology;
+  /** The one that is in force. */
+  readonly topology: () => Topology;
   readonly cluster: string;
   readonly agreement: Agreement;
   readonly router: Router;
@@ -51,7 +52,7 @@ export class Tracer {
     const destination: Destination = { kind: 'queue', name };
     const items = await Promise.all([
       this.#findings(destination, true).then((findings) => ({ cluster, findings })),
-      ...joinedClusters(topology, cluster).map((other) => this.#ask(other, destination)),
+      ...joinedClusters(topology(), cluster).map((other) => this.#ask(other, destination)),
     ]);
     return { destination: name, items, conclusion: concludes(items) };
   }

@@ -10,6 +10,12 @@ export function complaintsAbout({ status, demand, streams }: Snapshot): string[]
   if (!broker.up) complaints.push(`The broker of ${cluster} is not connected: ${broker.reason ?? broker.state}`);
   else if (!status.readiness.ready) complaints.push(...status.readiness.reasons);
   if (broker.blocked !== undefined) complaints.push(`The broker of ${cluster} takes no messages: ${broker.blocked}`);
+  const refused = status.config?.refused;
+  if (refused) {
+    const [first = ''] = refused.problems;
+    const more = refused.problems.length > 1 ? ` (and ${refused.problems.length - 1} more)` : '';
+    complaints.push(`The topology was refused at ${refused.at}, and the one before is in force: ${first}${more}`);
+  }
   complaints.push(...(status.differences ?? [])); // a bridge of an earlier version does not tell
   for (const { peer, up, reason, state } of links) {
     if (!up) complaints.push(`The link to ${peer} is down: ${reason ?? state}`);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clusterSettings } from './cluster-settings.ts';
 import { compileRegex } from './pattern.ts';
 import { parseRedisUri } from './redis-uri.ts';
 import {
@@ -406,7 +407,24 @@ export function jsonSchema(): Record<string, unknown> {
       }
     },
   }) as Record<string, unknown>;
+  sayWhatNeedsRestart(schema as JsonPart);
   return { title: 'Tombolo topology', ...schema, patternProperties: { '^x-': {} } };
+}
+
+interface JsonPart {
+  description?: string;
+  readonly properties?: Readonly<Record<string, JsonPart>>;
+  readonly additionalProperties?: JsonPart;
+}
+
+/** A file is followed while bridges run: whoever edits it should know what that does not do. */
+function sayWhatNeedsRestart(schema: JsonPart): void {
+  const cluster = schema.properties?.['clusters']?.additionalProperties;
+  for (const { path, change } of clusterSettings) {
+    if (change !== 'restart') continue;
+    const part = path.split('.').reduce<JsonPart | undefined>((outer, key) => outer?.properties?.[key], cluster);
+    if (part) part.description = `${part.description ?? ''} A change needs a restart of the bridge.`.trimStart();
+  }
 }
 
 /** The keys that a map at `path` inside `schema` may have: what a typo is compared with. */

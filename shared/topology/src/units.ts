@@ -50,6 +50,24 @@ export function parsePerSecond(value: string | number): number | undefined {
   return Number.isFinite(count) ? count / rateUnits[unit!]! : undefined;
 }
 
+/** The largest unit that says it without a fraction: 90000 is `90s`. */
+export function renderDuration(ms: number): string {
+  for (const unit of ['d', 'h', 'm', 's'] as const) {
+    const size = durationUnits[unit]!;
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+  }
+  return `${ms}ms`;
+}
+
+/** The largest binary unit that says it without a fraction: 33554432 is `32MiB`. */
+export function renderBytes(bytes: number): string {
+  for (const unit of ['TiB', 'GiB', 'MiB', 'KiB'] as const) {
+    const size = sizeUnits[unit]!;
+    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`;
+  }
+  return `${bytes}B`;
+}
+
 export interface Address {
   readonly host: string;
   readonly port: number;

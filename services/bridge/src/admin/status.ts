@@ -1,6 +1,7 @@
 import type {
   BridgeView,
   BrokerView,
+  ConfigView,
   ConnectorView,
   DeadLetterView,
   DemandView,
@@ -33,6 +34,8 @@ export interface Status {
   readonly links: readonly LinkView[];
   readonly connectors: readonly ConnectorView[];
   readonly deadLetters?: DeadLetterView | undefined;
+  /** The topology in force, and why the latest change of its file is not. */
+  readonly config?: ConfigView | undefined;
   /** What the two ends of a destination count differently, as sentences that say what to do. */
   readonly differences: readonly string[];
   readonly notes: readonly string[];
@@ -63,11 +66,11 @@ export function readiness(view: BridgeView): Readiness {
 /** The view without demand and streams. */
 export function statusOf(view: BridgeView): Status {
   const { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation } = view;
-  const { broker, links, connectors, deadLetters, notes, demand, streams } = view;
+  const { broker, links, connectors, config, deadLetters, notes, demand, streams } = view;
   const differences = view.differences.map((difference) => differenceText(cluster, difference));
   const identity = { network, cluster, instance, version, role, roleReason, election, draining, drains, incarnation };
   const totals = { demand: demand.length, streams: streams.length };
-  const tables = { broker, links, connectors, deadLetters, differences, notes };
+  const tables = { broker, links, connectors, config, deadLetters, differences, notes };
   return { ...identity, readiness: readiness(view), ...tables, totals };
 }
 

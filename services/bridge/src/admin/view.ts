@@ -37,6 +37,8 @@ export interface BridgeView {
   readonly deadLetters?: DeadLetterView | undefined;
   /** Of this bridge, in use for TLS. */
   readonly certificates: readonly CertificateView[];
+  /** The topology that this process has in force; undefined where nobody follows a file. */
+  readonly config?: ConfigView | undefined;
   /** Warnings of the topology file and what else an operator should know, as sentences. */
   readonly notes: readonly string[];
 }
@@ -49,6 +51,20 @@ export interface CertificateView {
   readonly expiresSeconds: number;
   /** What an operator should do about it, as a sentence; undefined: nothing. */
   readonly note: string | undefined;
+}
+
+/** The topology in force, and what became of the latest change of its file. */
+export interface ConfigView {
+  /** The file or directory. */
+  readonly path: string;
+  /** Of what is in force: the same at bridges with the same connectors. */
+  readonly hash: number;
+  /** When it came in force, ISO 8601 in UTC. */
+  readonly since: string;
+  /** Settings that the file has otherwise now and for which a restart is needed, as paths in the file. */
+  readonly pendingRestart: readonly string[];
+  /** Why the file as it is now is not in force, every error with file, line and column; undefined: it is. */
+  readonly refused: { readonly at: string; readonly problems: readonly string[] } | undefined;
 }
 
 export interface DrainView {

@@ -16,9 +16,8 @@ export interface Receiver {
 export interface ClusterDrainOptions {
   readonly broker: Pick<Broker, 'source' | 'buffers'>;
   readonly log: ShellLog;
-  /** How long what is under way may take before the demand is withdrawn all the same, and the clock that this is measured by. */
-  readonly drainTimeoutMs: number;
-  readonly now: () => number;
+  /** When the demand is withdrawn although something is still under way (monotonic ms), for a drain that begins now. */
+  readonly deadline: () => number;
 }
 
 /**
@@ -110,9 +109,8 @@ export class ClusterDrain {
 
   /** Credit goes back first, so that what sources have taken is settled; only then is the demand withdrawn, which sends it back. */
   async #close(receiver: Receiver): Promise<void> {
-    const { drainTimeoutMs, now } = this.#options;
     receiver.sink.setReceiving(false);
-    await receiver.sink.quiet(now() + drainTimeoutMs);
+    await receiver.sink.quiet(this.#options.deadline());
     if (this.on && this.#receiver === receiver) receiver.router.setHushed(true);
   }
 

@@ -65,8 +65,9 @@ const LARGEST = 10_000;
  * same requester sends its next request: its key is the same, so that also makes older addresses good again.
  */
 export class ReplyOrigin {
+  readonly #network: string;
   readonly #cluster: string;
-  readonly #keys: readonly Uint8Array[];
+  #keys: readonly Uint8Array[];
   readonly #validMs: number;
   readonly #largest: number;
   /** The address made for each requester, the least recently used first. */
@@ -75,10 +76,17 @@ export class ReplyOrigin {
   readonly #long = new Map<string, string>();
 
   constructor(options: ReplyOriginOptions) {
+    this.#network = options.network;
     this.#cluster = options.cluster;
     this.#keys = replyKeys(options);
     this.#validMs = options.validMs ?? replyValidMs;
     this.#largest = options.largest ?? LARGEST;
+  }
+
+  /** Addresses are signed with the first of these from now on, and verified with any. */
+  setSecrets(secrets: readonly string[]): void {
+    this.#keys = replyKeys({ network: this.#network, cluster: this.#cluster, secrets });
+    this.#made.clear();
   }
 
   /** For `forwardedProperties`: what a request's `reply-to` becomes on its way out; undefined: it stays. */

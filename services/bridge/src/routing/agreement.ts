@@ -23,27 +23,36 @@ export type Passage =
  */
 export class Agreement {
   readonly cluster: string;
-  readonly peers: readonly string[];
-  readonly ways: readonly DirectedConnector[];
-  /** Clusters whose consumers may come to draw messages from here, over however many connectors; by name. */
-  readonly sinks: readonly string[];
-  readonly #byPeer: ReadonlyMap<string, readonly DirectedConnector[]>;
-  readonly #farthest: ReadonlyMap<string, number>;
+  #file: Terms;
   #said = new Map<string, Set<string>>();
   #paused = new Map<string, boolean>();
 
   constructor(topology: Topology, cluster: string) {
     this.cluster = cluster;
-    const ways = directedConnectors(topology);
-    this.sinks = sinksOf(ways, cluster);
-    this.ways = ways.filter(({ from, to }) => from === cluster || to === cluster);
-    this.peers = [...new Set(this.ways.map(({ from, to }) => (from === cluster ? to : from)))];
-    this.#byPeer = new Map(
-      this.peers.map((peer) => [peer, this.ways.filter(({ from, to }) => from === peer || to === peer)]),
-    );
-    this.#farthest = new Map(
-      [...this.#byPeer].map(([peer, between]) => [peer, Math.max(...between.map((way) => way.connector.networkTTL))]),
-    );
+    this.#file = termsOf(topology, cluster);
+  }
+
+  get peers(): readonly string[] {
+    return this.#file.peers;
+  }
+
+  get ways(): readonly DirectedConnector[] {
+    return this.#file.ways;
+  }
+
+  /** Clusters whose consumers may come to draw messages from here, over however many connectors; by name. */
+  get sinks(): readonly string[] {
+    return this.#file.sinks;
+  }
+
+  /** The own file has changed. What peers have said stands; what an operator has paused too, unless the file now says otherwise. */
+  amended(topology: Topology): void {
+    const halted = (ways: readonly DirectedConnector[]) =>
+      new Map(ways.map(({ connector }) => [connector.name, isHalted(connector)]));
+    const before = halted(this.ways);
+    this.#file = termsOf(topology, this.cluster);
+    const now = halted(this.ways);
+    for (const name of [...this.#paused.keys()]) if (now.get(name) !== before.get(name)) this.#paused.delete(name);
   }
 
   /** This end's connectors with `peer`, to be told to it. */
@@ -81,7 +90,7 @@ export class Agreement {
   }
 
   paused(connector: Connector): boolean {
-    return this.#paused.get(connector.name) ?? (connector.paused || !connector.autoStart);
+    return this.#paused.get(connector.name) ?? isHalted(connector);
   }
 
   /** The way by which messages of `destination` may come from `peer`. */
@@ -115,11 +124,11 @@ export class Agreement {
 
   /** The largest networkTTL of the connectors between the own cluster and `peer`, either way; 0: there is none. */
   farthest(peer: string): number {
-    return this.#farthest.get(peer) ?? 0;
+    return this.#file.farthest.get(peer) ?? 0;
   }
 
   #between(peer: string): readonly DirectedConnector[] {
-    return this.#byPeer.get(peer) ?? [];
+    return this.#file.byPeer.get(peer) ?? [];
   }
 
   /** The first connector in file order that means the destination owns it, paused or not. */
@@ -154,6 +163,31 @@ export function joinedClusters({ connectors }: Pick<Topology, 'connectors'>, clu
     }
   }
   return [...found].slice(1);
+}
+
+/** What the own file says of the connectors with peers. */
+interface Terms {
+  readonly peers: readonly string[];
+  readonly ways: readonly DirectedConnector[];
+  readonly sinks: readonly string[];
+  readonly byPeer: ReadonlyMap<string, readonly DirectedConnector[]>;
+  readonly farthest: ReadonlyMap<string, number>;
+}
+
+function termsOf(topology: Topology, cluster: string): Terms {
+  const all = directedConnectors(topology);
+  const ways = all.filter(({ from, to }) => from === cluster || to === cluster);
+  const peers = [...new Set(ways.map(({ from, to }) => (from === cluster ? to : from)))];
+  const byPeer = new Map(peers.map((peer) => [peer, ways.filter(({ from, to }) => from === peer || to === peer)]));
+  const farthest = new Map(
+    [...byPeer].map(([peer, between]) => [peer, Math.max(...between.map((way) => way.connector.networkTTL))]),
+  );
+  return { peers, ways, sinks: sinksOf(all, cluster), byPeer, farthest };
+}
+
+/** The file lets nothing pass by this connector until somebody resumes it. */
+function isHalted({ autoStart, paused }: Connector): boolean {
+  return paused || !autoStart;
 }
 
 /**

@@ -86,8 +86,9 @@ export class SinkHalf {
     if (!up) this.#options.admission.clear();
   }
 
-  /** What the connectors permit has changed: streams that are not permitted any more are refused. */
+  /** What the connectors permit has changed: windows are as large as they say now, streams that are not permitted any more are refused. */
   reconsider(): void {
+    this.#sinkholes.resize();
     this.#openings.reconsider();
   }
 
@@ -110,6 +111,13 @@ export class SinkHalf {
     if (is) return;
     this.#answers.cancel(source);
     this.#options.records?.cancel(source);
+  }
+
+  /** No stream that is open came by this neighbour. */
+  nothingBy(neighbour: string): boolean {
+    return [...this.#sinkholes.all()].every(({ machine, vias }) =>
+      [...machine.streams].every(([source, { open }]) => !open || (vias.get(source) ?? source) !== neighbour),
+    );
   }
 
   /** A frame for this half; `consumed` is called once the messages are with the broker or at least counted. */

@@ -89,7 +89,10 @@ export class SinkOpenings {
   /** What the connectors permit has changed: streams that are not permitted any more are refused. */
   reconsider(): void {
     const { agreement, router } = this.#ground.surroundings;
-    for (const { machine, vias } of this.#sinkholes.all()) {
+    for (const sinkhole of this.#sinkholes.all()) {
+      const { machine, vias } = sinkhole;
+      const demand = this.#ground.table.get(machine.destination.name);
+      if (machine.destination.kind === 'queue' && demand) this.judge(sinkhole, demand.properties);
       for (const [source, { address, epoch }] of machine.streams) {
         const passage = agreement.inbound(vias.get(source) ?? source, address.destination);
         if (passage.open || !epoch) continue;

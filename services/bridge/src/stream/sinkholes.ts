@@ -47,6 +47,14 @@ export class Sinkholes {
     return { usual, largest };
   }
 
+  /** Windows are as large as the connectors say now; one that none means any more keeps its size until it ends. */
+  resize(): void {
+    for (const { machine } of this.#byKey.values()) {
+      const bounds = this.bounds(machine.destination);
+      if (bounds.largest > 0) machine.setBounds(bounds);
+    }
+  }
+
   /** Forgets a destination, unless it is still wanted. */
   remove(sinkhole: Sinkhole): void {
     const { kind, name } = sinkhole.destination;

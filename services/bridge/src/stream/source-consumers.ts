@@ -16,7 +16,7 @@ const DEFAULT_LIMIT = 20;
 export class SourceConsumers {
   readonly #ground: SourceGround;
   readonly #flow: SourceFlow;
-  readonly #priority: number | undefined;
+  #priority: number | undefined;
   readonly #consumers = new Map<number, Consumer>();
 
   /** @param priority of the consumers; undefined: the broker's default */
@@ -24,6 +24,13 @@ export class SourceConsumers {
     this.#ground = ground;
     this.#flow = flow;
     this.#priority = priority;
+  }
+
+  /** Of consumers from now on. True when those that there are have another one. */
+  setPriority(priority: number | undefined): boolean {
+    const changed = priority !== this.#priority;
+    this.#priority = priority;
+    return changed;
   }
 
   consume(generation: number, prefetch: number): void {

@@ -11,6 +11,7 @@ import { SourceConsumers } from './source-consumers.ts';
 import type { SourceGround } from './source-ground.ts';
 import { SourceStream } from './source-machine.ts';
 import type { QueueAtSource } from './source-queues.ts';
+import type { SourceBounds } from './source-settings.ts';
 
 export type OpenPassage = Extract<Passage, { open: true }>;
 
@@ -38,14 +39,15 @@ export class SourceFlow {
     sink: string,
     destination: Destination,
     epoch: number,
-    { connector, entry }: OpenPassage,
+    passage: OpenPassage,
   ) {
+    const { connector } = passage;
     this.#ground = ground;
     this.queue = queue;
     this.sink = sink;
     this.destination = destination;
     this.#connector = connector.name;
-    this.#consumers = new SourceConsumers(ground, this, connector.decreaseNetworkConsumerPriority ? -1 : undefined);
+    this.#consumers = new SourceConsumers(ground, this, priorityBy(connector));
     const { cluster, incarnation, inFlightBytes } = ground.surroundings;
     const machine = new SourceStream(
       {
@@ -53,9 +55,7 @@ export class SourceFlow {
         connector: connector.name,
         epoch: { incarnation, epoch },
         queue: queue.properties,
-        largestWindow: entry.largestWindow,
-        prefetchBytes: entry.prefetchBytes,
-        holdMs: connector.holdWhenLinkLostMs,
+        ...boundsBy(passage),
       },
       {
         orphans: queue.orphans,
@@ -84,6 +84,11 @@ export class SourceFlow {
   /** The connector by which its messages leave this cluster. */
   get connector(): string {
     return this.#connector;
+  }
+
+  /** Frames or messages of it are handed to this neighbour. */
+  goesBy(neighbour: string): boolean {
+    return this.#hop === neighbour || this.#dataHop === neighbour;
   }
 
   /** Lets the machine act, and does what it wants done. */
@@ -170,6 +175,7 @@ export class SourceFlow {
     const passage = this.#passage();
     if (passage?.open) {
       this.#connector = passage.connector.name;
+      this.#configure(passage);
       // An entry's own limit holds instead of the connector's; whoever is under one shares it.
       const limit = passage.entry.rateLimit ?? passage.connector.rateLimit;
       this.#throttle = limit && this.#ground.limits.throttle(limit, this);
@@ -177,6 +183,17 @@ export class SourceFlow {
     const closed = passage !== undefined && !passage.open && passage.reason !== 'paused';
     if (closed && this.#hop !== undefined) this.run((machine, now) => machine.withdraw(passage.detail, now));
     else this.run((machine, now) => machine.reconsider(now));
+  }
+
+  /** What its connector says now, if that is not what it said before. */
+  #configure(passage: OpenPassage): void {
+    const { settings } = this.machine;
+    const bounds = boundsBy(passage);
+    const renew = this.#consumers.setPriority(priorityBy(passage.connector));
+    const { largestWindow, prefetchBytes, holdMs } = bounds;
+    const alike =
+      settings.largestWindow === largestWindow && settings.prefetchBytes === prefetchBytes && settings.holdMs === holdMs;
+    if (renew || !alike) this.run((machine, now) => machine.configure(bounds, renew, now));
   }
 
   /** The connector by which its messages leave the own cluster; undefined: no neighbour is the next hop. */
@@ -306,4 +323,17 @@ export class SourceFlow {
   #now(): number {
     return this.#ground.surroundings.clock.now();
   }
+}
+
+/** Remote demand comes after local consumers, unless the connector says otherwise. */
+function priorityBy({ decreaseNetworkConsumerPriority }: OpenPassage['connector']): number | undefined {
+  return decreaseNetworkConsumerPriority ? -1 : undefined;
+}
+
+function boundsBy({ connector, entry }: OpenPassage): SourceBounds {
+  return {
+    largestWindow: entry.largestWindow,
+    prefetchBytes: entry.prefetchBytes,
+    holdMs: connector.holdWhenLinkLostMs,
+  };
 }

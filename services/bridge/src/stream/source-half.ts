@@ -91,6 +91,12 @@ export class SourceHalf {
     for (const flow of this.#ground.queues.flowsOf(queue)) flow.run((machine, now) => machine.queueGone(now));
   }
 
+  /** It may be there as ever, but no connector means it any more and nothing is heard of it. */
+  queueUnwatched(queue: string): void {
+    this.#ground.queues.gone(queue);
+    this.localConsumers(queue, 0);
+  }
+
   /** To be called from time to time: what is not in doubt any more is forgotten. */
   tick(): void {
     this.#ground.queues.prune(this.#options.clock.now());
@@ -121,6 +127,11 @@ export class SourceHalf {
   /** The link to this neighbour is gone: what was handed to it and not taken is sent again once notes are compared. */
   linkLost(neighbour: string): void {
     this.#ground.forwarders.reset(neighbour);
+  }
+
+  /** No stream hands anything to this neighbour, or waits for its word. */
+  nothingBy(neighbour: string): boolean {
+    return this.#flows().every((flow) => !flow.goesBy(neighbour));
   }
 
   writable(neighbour: string): void {

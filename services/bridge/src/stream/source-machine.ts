@@ -18,7 +18,7 @@ import { clip, eachOf, RangeSet } from './settlement.ts';
 import { SourceConsumption } from './source-consumption.ts';
 import { SourceForwarding } from './source-forwarding.ts';
 import { SourceNotes } from './source-notes.ts';
-import type { SourceEnvironment, SourceSettings } from './source-settings.ts';
+import type { SourceBounds, SourceEnvironment, SourceSettings } from './source-settings.ts';
 import { SourceVerdicts } from './source-verdicts.ts';
 
 /*
@@ -68,15 +68,15 @@ export class SourceStream {
   #reopenAt = Number.POSITIVE_INFINITY;
 
   constructor(settings: SourceSettings, environment: SourceEnvironment<SourceStream>) {
-    this.settings = settings;
+    this.settings = { ...settings };
     this.#environment = environment;
     this.#removal = new Removal((digest, now) => environment.orphans.removed(digest, now));
     const flight = new InFlight<SourceStream>(this, environment.orphans, (sequence) => this.#removal.dropped(sequence));
     this.#flight = flight;
-    this.#consumption = new SourceConsumption(settings, environment, flight, this.#intake, this.#out);
+    this.#consumption = new SourceConsumption(this.settings, environment, flight, this.#intake, this.#out);
     this.#forwarding = new SourceForwarding(environment, flight, this.#removal);
     this.#verdicts = new SourceVerdicts(flight, this.#intake, this.#removal, this.#reconciliation, this.#out);
-    this.#notes = new SourceNotes(settings, flight, this.#intake, this.#removal, this.#reconciliation, this.#out);
+    this.#notes = new SourceNotes(this.settings, flight, this.#intake, this.#removal, this.#reconciliation, this.#out);
   }
 
   // ---- what is seen from outside -------------------------------------------------------------------------------------
@@ -386,6 +386,18 @@ export class SourceStream {
     if (tokens.length > 0) this.#out.add({ do: 'requeue', tokens });
     this.#intake.clear();
     this.#end('the queue was deleted', now);
+    return this.#out.take();
+  }
+
+  /**
+   * Other bounds hold from now on. What is under way is not disturbed.
+   * @param renew whether the consumer is to be replaced, since it was asked for with what is not so any more
+   */
+  configure(bounds: SourceBounds, renew: boolean, now: number): SourceEffect[] {
+    Object.assign(this.settings, bounds);
+    if (renew) this.#consumption.stop();
+    else this.#consumption.judge();
+    this.#consumption.start(this.#flowing(), now);
     return this.#out.take();
   }
 

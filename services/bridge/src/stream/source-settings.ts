@@ -3,15 +3,20 @@ import type { Obstacle } from './obstacle.ts';
 import type { Orphans } from './orphans.ts';
 import type { Throttle } from './rate-limit.ts';
 
-export interface SourceSettings {
+/** What connectors set of a stream, and a changed file may set anew. */
+export interface SourceBounds {
+  /** The largest window, in messages. */
+  readonly largestWindow: number;
+  readonly prefetchBytes: number;
+  /** See `holdWhenLinkLost`. */
+  readonly holdMs: number;
+}
+
+export interface SourceSettings extends SourceBounds {
   readonly address: StreamAddress;
   readonly connector: string;
   readonly epoch: StreamEpoch;
   readonly queue: QueueProperties;
-  /** The largest window, in messages. */
-  readonly largestWindow: number;
-  readonly prefetchBytes: number;
-  readonly holdMs: number;
 }
 
 /** What streams of one queue and of one bridge share. */

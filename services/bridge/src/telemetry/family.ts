@@ -1,6 +1,6 @@
 import type { MetricDefinition } from './metric-table.ts';
 
-type Labels = Record<string, string> & { readonly destination?: string };
+type Labels = Record<string, string> & { readonly destination?: string; readonly peer?: string; readonly connector?: string };
 
 interface Row {
   readonly labels: Labels;
@@ -64,6 +64,11 @@ export class Family {
   /** Removes every series, so that those that are not set again vanish. */
   clear(): void {
     this.#rows.clear();
+  }
+
+  /** Removes the series with such labels, for good. */
+  remove(which: (labels: Labels) => boolean): void {
+    for (const [key, { labels }] of this.#rows) if (which(labels)) this.#rows.delete(key);
   }
 
   /** Called by prom-client at a scrape: destinations without a label of their own are summed up. */
@@ -141,6 +146,11 @@ export class BatchHistogram {
 
   get #bounds(): readonly number[] {
     return this.definition.bounds ?? [];
+  }
+
+  /** Removes the series with these label values, for good. */
+  remove(labels: ReadonlySet<string>): void {
+    for (const label of labels) this.#series.delete(label);
   }
 
   /** Called by prom-client at a scrape; buckets are cumulative. */

@@ -19,7 +19,7 @@ export class MetricSet {
   readonly #families = new Map<string, Family>();
   readonly #histograms = new Map<string, BatchHistogram>();
   readonly #registries: { readonly always: Registry; readonly master: Registry };
-  readonly #options: MetricSetOptions;
+  #options: MetricSetOptions;
   readonly #labelled = new Set<string>();
 
   constructor(options: MetricSetOptions) {
@@ -68,6 +68,20 @@ export class MetricSet {
     if (!destinations?.(destination) || this.#labelled.size >= maxDestinations) return otherDestinations;
     this.#labelled.add(destination);
     return destination;
+  }
+
+  /** Other destinations have a label of their own from now on. */
+  amend(changed: Pick<MetricSetOptions, 'destinations' | 'maxDestinations'>): void {
+    this.#options = { ...this.#options, ...changed };
+    this.#labelled.clear();
+  }
+
+  /** Removes the series of these peers and of these connectors. */
+  remove(peers: ReadonlySet<string>, connectors: ReadonlySet<string>): void {
+    for (const family of this.#families.values()) {
+      family.remove(({ peer, connector }) => peers.has(peer ?? '') || connectors.has(connector ?? ''));
+    }
+    for (const histogram of this.#histograms.values()) histogram.remove(connectors);
   }
 
   /** Everything in Prometheus' text format. @param master those that only a master shows, too */

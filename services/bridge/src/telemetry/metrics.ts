@@ -35,6 +35,16 @@ export class Metrics {
     this.#gauges = new ViewGauges(set, options);
   }
 
+  /**
+   * Other peers and other chosen destinations from now on: series of new peers begin, those of what is gone go.
+   * @param gone connectors that are in the topology no more
+   */
+  amend(changed: Pick<MetricsOptions, 'peers' | 'destinations' | 'maxDestinations'>, gone: ReadonlySet<string>): void {
+    this.#set.amend(changed);
+    const goneBy = this.#gauges.amend(changed.peers);
+    this.#set.remove(goneBy, gone);
+  }
+
   /** Settled as accepted, at the source; `peer` is the sink. */
   forwarded(connector: string, destination: string, peer: string, n: number): void {
     this.#set.add('tombolo_messages_forwarded_total', [connector, destination, peer], n);

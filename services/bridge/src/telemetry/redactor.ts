@@ -10,17 +10,24 @@ const authorization = /\b(Basic|Bearer)\s+[\w+/=.~-]{6,}/gi;
 
 /**
  * Takes secrets out of everything that leaves the process: logs, answers of the API, what is printed when it crashes.
- * It knows the secrets that were resolved at the start, as they are and as they look in a URI, in JSON and in base64,
+ * It knows the secrets that were ever resolved, as they are and as they look in a URI, in JSON and in base64,
  * and it takes the credentials out of any URI, whether or not they are known.
  */
 export class Redactor {
-  readonly #secrets: RegExp | undefined;
+  readonly #known = new Set<string>();
+  #secrets: RegExp | undefined;
   /** Also matches what `text` would change in a line of JSON, so that most lines need not be parsed. */
-  readonly #suspects: readonly RegExp[];
+  #suspects: readonly RegExp[] = [];
 
   /** @param secrets passwords, tokens and link secrets, in clear text */
   constructor(secrets: readonly string[]) {
-    const known = [...new Set(secrets.filter((secret) => secret !== ''))];
+    this.learn(secrets);
+  }
+
+  /** Knows these too from now on; those from before stay known. */
+  learn(secrets: readonly string[]): void {
+    for (const secret of secrets) if (secret !== '') this.#known.add(secret);
+    const known = [...this.#known];
     this.#secrets = anyOf(known.flatMap(spellings));
     const inJson = anyOf(known.flatMap(spellings).map((secret) => JSON.stringify(secret).slice(1, -1)));
     this.#suspects = [uriCredentials, authorization, ...(inJson ? [inJson] : [])];

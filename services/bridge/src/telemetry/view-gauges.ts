@@ -34,7 +34,7 @@ type LinkTotals = Pick<LinkView, 'reconnects' | 'bytesIn' | 'bytesOut'>;
 /** What is read off a bridge's view: every gauge, and the counters of what links and streams only show. */
 export class ViewGauges {
   readonly #set: MetricSet;
-  readonly #options: ViewGaugesOptions;
+  #options: ViewGaugesOptions;
   /** What was read of each link last: links count for themselves, and a link that is made anew begins at 0. */
   readonly #linkTotals = new Map<string, LinkTotals>();
   #hasStoodBy = false;
@@ -57,6 +57,15 @@ export class ViewGauges {
   /** Series of links and streams are shown: until this bridge has stood by, and while it is the master. */
   get showsMaster(): boolean {
     return this.#showsMaster;
+  }
+
+  /** These are the peers from now on. Returns those that are not any more. */
+  amend(peers: readonly string[]): ReadonlySet<string> {
+    const gone = new Set(this.#options.peers.filter((peer) => !peers.includes(peer)));
+    this.#options = { ...this.#options, peers };
+    for (const peer of gone) this.#linkTotals.delete(peer);
+    this.#beginPeers();
+    return gone;
   }
 
   /** Sets every gauge from the bridge as it is now. Series of what is no longer in the view are removed. */

@@ -1,7 +1,7 @@
 import type { ControlFrame, MessagesFrame } from '@tombolo/wire/frame';
 import type { BridgeLinks, LinksHost } from '../../src/bridge.ts';
 import type { LinkCounters } from '../../src/link/links.ts';
-import type { LinkStatus } from '../../src/link/peer-link.ts';
+import type { LinkStatus, PeerOptions } from '../../src/link/peer-link.ts';
 import type { Connection } from './connection.ts';
 import type { LinkNetwork } from './link-network.ts';
 import type { ProcessClock } from './virtual-clock.ts';
@@ -10,7 +10,7 @@ import type { ProcessClock } from './virtual-clock.ts';
 export class SimulatedLinks implements BridgeLinks {
   readonly cluster: string;
   readonly host: LinksHost;
-  readonly #peers: readonly string[];
+  #peers: readonly string[];
   readonly #network: LinkNetwork;
   readonly #clock: ProcessClock;
   readonly #ends = new Map<string, Connection>();
@@ -18,10 +18,16 @@ export class SimulatedLinks implements BridgeLinks {
   readonly #met = new Map<string, number>();
   #running = false;
 
-  constructor(cluster: string, host: LinksHost, peers: readonly string[], network: LinkNetwork, clock: ProcessClock) {
+  constructor(
+    cluster: string,
+    host: LinksHost,
+    peers: readonly PeerOptions[],
+    network: LinkNetwork,
+    clock: ProcessClock,
+  ) {
     this.cluster = cluster;
     this.host = host;
-    this.#peers = peers;
+    this.#peers = peers.map((peer) => peer.cluster);
     this.#network = network;
     this.#clock = clock;
   }
@@ -82,6 +88,21 @@ export class SimulatedLinks implements BridgeLinks {
       this.#letGo(peer, connection, 'it is a standby now', connection.emptyAt(this.cluster) - this.#clock.now());
       this.host.listener.down(peer, 'this bridge is a standby');
     }
+  }
+
+  setPeers(peers: readonly PeerOptions[]): void {
+    this.#peers = peers.map((peer) => peer.cluster);
+    for (const [peer, connection] of [...this.#ends]) {
+      if (this.#peers.includes(peer)) continue;
+      this.#letGo(
+        peer,
+        connection,
+        'there is no connector any more',
+        connection.emptyAt(this.cluster) - this.#clock.now(),
+      );
+      this.host.listener.down(peer, 'there is no connector any more');
+    }
+    if (this.#running) this.#network.wanted(this);
   }
 
   isUp(peer: string): boolean {

@@ -63,6 +63,8 @@ class FakeBridge implements HostedBridge {
     return this.shown;
   }
 
+  amend(): void {}
+
   async trace(destination: string) {
     return { destination, items: [], conclusion: '' };
   }
@@ -102,14 +104,22 @@ function hostWith(settings: object) {
   const lines: string[] = [];
   const log = createLog({ level: 'info', redactor, destination: { write: (line: string) => void lines.push(line) } });
   const clock = new ManualClock();
-  const config = { hash: 7, timestampSeconds: 1000 };
   const createBridge = ({ changed }: BridgeParts) => {
     bridge.changed = () => changed?.();
     return bridge;
   };
-  const base = { topology, clusters: ['west'], instance: 'west-0', version: '0.1.0', log, redactor, clock };
+  const base = {
+    topology,
+    clusters: ['west'],
+    instance: 'west-0',
+    version: '0.1.0',
+    log,
+    redactor,
+    clock,
+    wallClock: () => 1_000_000,
+  };
   const phrases = () => lines.map((line) => JSON.parse(line).msg as string);
-  return { make: () => new Host({ ...base, config, createBridge }), bridge, clock, lines, phrases };
+  return { topology, make: () => new Host({ ...base, createBridge }), bridge, clock, lines, phrases };
 }
 
 const running: { host: Host; bridge: FakeBridge }[] = [];
@@ -138,8 +148,41 @@ describe('the host of bridges', () => {
     expect(await statusOf(metrics, '/readyz')).toBe(200);
     expect(await statusOf(metrics, '/api/v1/status')).toBe(404);
     const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
-    expect(text).toMatch(/tombolo_config_hash\{[^}]*\} 7/);
+    expect(text).toMatch(/tombolo_config_hash\{[^}]*\} \d+/);
+    expect(text).toMatch(/tombolo_config_last_reload_success_timestamp_seconds\{[^}]*\} 1000/);
     expect(text).toMatch(/tombolo_link_up\{[^}]*peer="east"[^}]*\} 1|tombolo_link_up\{peer="east"[^}]*\} 1/);
+  });
+
+  it('goes by the topology that is in force: its token, its peers, and what is counted of its connectors', async () => {
+    const admin = await freePort();
+    const { host, topology, bridge } = await startHost({ admin: `127.0.0.1:${admin}`, adminToken: 'the-old-token' });
+    const pausedWith = async (token: string) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const url = `http://127.0.0.1:${admin}/api/v1/connectors/west-to-east/pause`;
+      return (await fetch(url, { method: 'POST', headers })).status;
+    };
+    const metrics = async () => (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+    expect(await pausedWith('the-old-token')).toBe(200);
+    expect(await metrics()).toMatch(/tombolo_link_reconnects_total\{[^}]*peer="east"/);
+    const west = topology.clusters['west']!;
+    host.amend({
+      ...topology,
+      clusters: {
+        west: { ...west, bridge: { ...west.bridge, adminToken: 'the-new-token' } },
+        north: { ...topology.clusters['east']!, name: 'north' },
+      },
+      connectors: topology.connectors.map((connector) => ({ ...connector, name: 'west-to-north', to: 'north' })),
+    });
+    host.reloaded();
+    bridge.shown = viewOf({ links: [], connectors: [] });
+    expect(await pausedWith('the-old-token')).toBe(401);
+    const text = await metrics();
+    expect(text).toMatch(/tombolo_link_reconnects_total\{[^}]*peer="north"/);
+    expect(text).not.toContain('peer="east"');
+    expect(text).not.toContain('connector="west-to-east"');
+    expect(text).toMatch(/tombolo_config_reloads_total\{[^}]*result="success"[^}]*\} 1/);
+    host.refused();
+    expect(await metrics()).toMatch(/tombolo_config_reloads_total\{[^}]*result="failure"[^}]*\} 1/);
   });
 
   it('is not ready while it drains, and answers until the bridge has stopped', async () => {

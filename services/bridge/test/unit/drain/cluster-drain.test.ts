@@ -45,8 +45,8 @@ describe('a drained cluster', () => {
       delete: async (queue: string) => (queues.delete(queue) ? 'deleted' : 'absent'),
     } as unknown as TopicBuffers;
     drain = new ClusterDrain({
-      ...{ broker: { source, buffers }, log: silent, drainTimeoutMs: 20_000 },
-      now: () => new ManualClock().now(),
+      ...{ broker: { source, buffers }, log: silent },
+      deadline: () => new ManualClock().now() + 20_000,
     });
   });
 

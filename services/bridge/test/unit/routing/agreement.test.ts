@@ -72,4 +72,43 @@ describe('what the clusters have agreed', () => {
     agreement.linkLost('b');
     expect(open()).toBe(true);
   });
+
+  it('goes by a changed file at once: what peers said stands, what is new is pending until they know it, what is gone is closed', () => {
+    const [old, kept] = [
+      { name: 'old', from: 'a', to: 'b', queues: ['o'] },
+      { name: 'kept', from: 'a', to: 'b', queues: ['k'] },
+    ];
+    const agreement = new Agreement(topologyOf([old, kept]), 'a');
+    const known = ['old', 'kept'].map((name) => ({ name, from: 'a', to: 'b' }));
+    agreement.heard('b', { kind: 'connectors', connectors: known });
+    const next = { name: 'new', from: 'a', to: 'b', queues: ['n'] };
+    agreement.amended(topologyOf([kept, next, { name: 'far', from: 'c', to: 'a' }]));
+    const passage = (queue: string) => agreement.outbound('b', queueOf(queue));
+    expect(agreement.peers).toEqual(['b', 'c']);
+    expect(['o', 'k', 'n'].map((queue) => passage(queue).open)).toEqual([false, true, false]);
+    expect(passage('n')).toMatchObject({ detail: 'connector new is not in the file of b yet' });
+    agreement.heard('b', { kind: 'connectors', connectors: [...known, { name: 'new', from: 'a', to: 'b' }] });
+    expect(passage('n').open).toBe(true);
+  });
+
+  it('keeps what an operator has paused or resumed until the file says otherwise of that connector', () => {
+    const sketches = ['one', 'two'].map((name) => ({ name, from: 'a', to: 'b', queues: [name] }));
+    const topology = topologyOf(sketches);
+    const halted = (name: string, connectors = topology.connectors) => ({
+      ...topology,
+      connectors: connectors.map((each) => (each.name === name ? { ...each, autoStart: false } : each)),
+    });
+    const agreement = new Agreement(topology, 'a');
+    const open = () => ['one', 'two'].map((queue) => agreement.outbound('b', queueOf(queue)).open);
+    agreement.setPaused('one', true);
+    agreement.amended(topologyOf([...sketches, { name: 'more', from: 'a', to: 'b' }]));
+    expect(open()).toEqual([false, true]);
+    agreement.amended(halted('two'));
+    expect(open()).toEqual([false, false]);
+    agreement.setPaused('two', false);
+    agreement.amended(halted('two', halted('one').connectors));
+    expect(open()).toEqual([false, true]);
+    agreement.amended(topology);
+    expect(open()).toEqual([true, true]);
+  });
 });

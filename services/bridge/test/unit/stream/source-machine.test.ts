@@ -414,3 +414,34 @@ describe('a stream at the source', () => {
     expect(source.nextBatch(1e6, 1_000)?.messages).toMatchObject([{ sequence: 1 }]);
   });
 });
+
+describe('a source stream whose connector was altered', () => {
+  it('goes on under its epoch with the new bounds, and gives nothing back', () => {
+    const { source, effects } = stream();
+    const consumed = effects.find((effect) => effect.do === 'consume');
+    expect(consumed).toMatchObject({ do: 'consume', generation: 1 });
+    source.delivered(1, [taken(1), taken(2)], 0);
+    const said = source.configure({ largestWindow: 50, prefetchBytes: 1e6, holdMs: 1_000 }, false, 0);
+    expect(said.filter((effect) => effect.do === 'requeue' || effect.do === 'send')).toEqual([]);
+    expect(source.settings).toMatchObject({ epoch, largestWindow: 50, holdMs: 1_000 });
+    expect([source.phase, source.unsettled]).toEqual(['flowing', 2]);
+  });
+
+  it('holds for as long as the connector says now when its link is lost', () => {
+    const { source } = stream();
+    source.delivered(1, [taken(1)], 0);
+    source.nextBatch(1e6, 0);
+    source.configure({ largestWindow: 50, prefetchBytes: 1e6, holdMs: 1_000 }, false, 0);
+    source.linkLost(0);
+    source.consumerEnded(1, { why: 'cancelled' }, 0);
+    expect(source.nextWake()).toBe(1_000);
+  });
+
+  it('replaces its consumer when that was asked for with another priority', () => {
+    const { source } = stream();
+    const bounds = { largestWindow: 100, prefetchBytes: 1e6, holdMs: 60_000 };
+    expect(source.configure(bounds, true, 0)).toContainEqual({ do: 'cancel', generation: 1 });
+    const next = source.consumerEnded(1, { why: 'cancelled' }, 0);
+    expect(next).toContainEqual(expect.objectContaining({ do: 'consume', generation: 2 }));
+  });
+});
