@@ -14,7 +14,7 @@ import { leaseKey, RedisLease } from './election/redis-lease.ts';
 import type { BridgeParts } from './host.ts';
 import { Links } from './link/links.ts';
 import type { LoopbackHub } from './link/loopback-link.ts';
-import { activeMqConfig, brokerConfig } from './parts.ts';
+import { activeMqConfig, brokerConfig, followingLogin } from './parts.ts';
 import { RedisClient } from './redis/redis-client.ts';
 import type { RecordStore } from './stream/record-store.ts';
 import { type Certificates, certificatesOf } from './tls/certificates.ts';
@@ -57,19 +57,20 @@ export function deployedBridge(parts: BridgeParts, random: () => number, loopbac
 
 /** The adapter for the kind of broker that the cluster's section names. */
 function brokerOf(
-  { topology, cluster, instance, clock, log }: BridgeParts,
+  { topology, inForce, cluster, instance, clock, log }: BridgeParts,
   certificates: Certificates,
   random: () => number,
 ): (listener: BrokerListener) => Broker {
   const own = topology.clusters[cluster]!;
   const { election } = own.bridge;
   const surroundings = { clock, random, log };
+  const inUse = () => inForce().clusters[cluster]?.broker;
   const heartbeat = election.type === 'redis' ? heartbeatFor(election.leaseMs) : {};
   if (own.broker?.type === 'activemq') {
-    const config = { ...activeMqConfig(own, certificates.broker), ...heartbeat };
+    const config = followingLogin({ ...activeMqConfig(own, certificates.broker), ...heartbeat }, inUse);
     return (listener) => new ActiveMqBroker(config, listener, surroundings);
   }
-  const config = { ...brokerConfig(own, instance, certificates.broker), ...heartbeat };
+  const config = followingLogin({ ...brokerConfig(own, instance, certificates.broker), ...heartbeat }, inUse);
   return (listener) => new RabbitBroker(config, listener, surroundings);
 }
 

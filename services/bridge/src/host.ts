@@ -33,7 +33,10 @@ export interface HostedBridge extends Operations {
 
 /** What a bridge is made of, as far as the process gives it. */
 export interface BridgeParts {
+  /** That it is made with. */
   readonly topology: Topology;
+  /** That is in force now. */
+  readonly inForce: () => Topology;
   readonly cluster: string;
   readonly instance: string;
   readonly version: string;
@@ -44,7 +47,7 @@ export interface BridgeParts {
   readonly changed?: () => void;
 }
 
-export interface HostOptions extends Omit<BridgeParts, 'cluster' | 'metrics' | 'changed'> {
+export interface HostOptions extends Omit<BridgeParts, 'inForce' | 'cluster' | 'metrics' | 'changed'> {
   /** The clusters whose bridges run in this process. */
   readonly clusters: readonly string[];
   readonly redactor: Redactor;
@@ -164,7 +167,17 @@ export class Host {
     this.#applied(metrics, false);
     const changes = new Changes(log);
     const changed = (): void => changes.notice(view(), false);
-    const bridge = createBridge({ topology, cluster, instance, version, log, metrics, clock, changed });
+    const bridge = createBridge({
+      topology,
+      inForce: () => this.#topology,
+      cluster,
+      instance,
+      version,
+      log,
+      metrics,
+      clock,
+      changed,
+    });
     const view = (): BridgeView => {
       const shown = bridge.view();
       const config = configView?.();

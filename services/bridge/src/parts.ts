@@ -1,5 +1,5 @@
 import { Fault } from '@tombolo/kernel/fault';
-import type { Cluster, Topology } from '@tombolo/topology/topology';
+import type { Broker, Cluster, Topology } from '@tombolo/topology/topology';
 import type { ActiveMqBrokerConfig } from './broker/activemq/config.ts';
 import type { BrokerTlsSource } from './broker/broker-tls.ts';
 import type { RabbitBrokerConfig } from './broker/rabbitmq/config.ts';
@@ -55,6 +55,26 @@ export function activeMqConfig({ name, broker }: Cluster, tls?: BrokerTlsSource)
     ...(tls && { tls }),
   };
 }
+
+/** The same, with the user name and password that are in force when they are needed: connections that are made later use those. */
+export function followingLogin<T extends Login & { readonly management?: Login }>(
+  config: T,
+  broker: () => Broker | undefined,
+): T {
+  const follow = <C extends Login>(fixed: C, now: () => Login | undefined): C =>
+    Object.defineProperties(
+      { ...fixed },
+      {
+        username: { enumerable: true, get: () => (now() ?? fixed).username },
+        password: { enumerable: true, get: () => (now() ?? fixed).password },
+      },
+    );
+  const { management } = config;
+  const both = { ...config, ...(management && { management: follow(management, () => broker()?.management) }) };
+  return follow(both, broker);
+}
+
+type Login = Pick<Broker, 'username' | 'password'>;
 
 /** The peers that this cluster has connectors with, as the links layer wants them. */
 export function linkPeers(topology: Topology, cluster: string, peers: readonly string[]): PeerOptions[] {

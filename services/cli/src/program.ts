@@ -6,7 +6,9 @@ import { cleanupCommand } from './cleanup.ts';
 import { completionCommands } from './completion.ts';
 import { deadLettersCommand } from './dead-letters.ts';
 import { drainCommand } from './drain.ts';
+import { importCommand } from './import.ts';
 import { pauseCommands } from './pause.ts';
+import { planCommand } from './plan.ts';
 import { releaseCommand } from './release.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
@@ -29,7 +31,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError()
     .exitOverride();
   const groups: readonly [heading: string, commands: readonly ((program: Command) => void)[]][] = [
-    ['Run a bridge, and judge its file:', [runCommand, validateCommand, schemaCommand]],
+    ['Run a bridge, and judge its file:', [runCommand, validateCommand, planCommand, importCommand, schemaCommand]],
     ['Ask a running bridge:', [statusCommand, traceCommand]],
     ['Operate a running bridge:', [pauseCommands, drainCommand, releaseCommand, cleanupCommand, deadLettersCommand]],
     ['For the shell:', [completionCommands]],

@@ -1,4 +1,4 @@
-import type { Cluster, TlsFiles } from './topology.ts';
+import type { Cluster, RedisServer, TlsFiles } from './topology.ts';
 import { type Address, renderBytes, renderDuration } from './units.ts';
 
 /**
@@ -75,14 +75,14 @@ export const clusterSettings: readonly ClusterSetting[] = [
     ({ bridge }) => bridge.election,
     ({ bridge: { election } }) =>
       election.type === 'redis'
-        ? `redis ${election.redis.uri}, lease ${renderDuration(election.leaseMs)}, prefix ${election.prefix}`
+        ? `${redisText(election.redis)}, lease ${renderDuration(election.leaseMs)}, prefix ${election.prefix}`
         : election.type,
   ),
   restart(
     'bridge.deduplication',
     ({ bridge }) => bridge.deduplication,
     ({ bridge: { deduplication } }) =>
-      deduplication.type === 'redis' ? `redis ${deduplication.redis.uri}` : deduplication.type,
+      deduplication.type === 'redis' ? redisText(deduplication.redis) : deduplication.type,
   ),
   restart(
     'bridge.deadLetters',
@@ -151,6 +151,10 @@ export function plain(value: unknown): string {
 
 function addressText(address: Address | undefined): string {
   return address ? `${address.host}:${address.port}` : 'nothing';
+}
+
+function redisText({ uri, tls }: RedisServer): string {
+  return tls ? `redis ${uri} with ${filesText(tls, tls.serverName)}` : `redis ${uri}`;
 }
 
 function filesText(files: TlsFiles | undefined, serverName: string | undefined): string {

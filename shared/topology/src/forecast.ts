@@ -183,7 +183,7 @@ function sampleOf({ kind, pattern }: Pattern): Destination | undefined {
   if (kind !== 'queueRegex') return { kind, name: sampleName(pattern) };
   const name = pattern
     .replace(/[\^$\\]/g, '')
-    .replace(/\[([^\]^-])[^\]]*\][*+?]?/g, '$1')
+    .replace(/\[([^\]^])[^\]]*\][*+?]?/g, '$1')
     .replace(/\.[*+]/g, 'any');
   return compileRegex(pattern)?.(name) ? { kind: 'queue', name } : undefined;
 }

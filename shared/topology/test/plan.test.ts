@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { clusterSettings } from '../src/cluster-settings.ts';
 import { loadTopology } from '../src/load.ts';
@@ -150,6 +151,17 @@ describe('the settings of a cluster', () => {
         ).toBe(true);
       }
     }
+  });
+
+  it('are in the page for operators, each with how a change of it is taken up', async () => {
+    const page = await readFile(new URL('../../../infra/docs/changing-the-file.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| `((?:broker|bridge)\.[^`]+)` \| (.*) \|$/gm)].map(([, path, how]) => [
+      path,
+      how,
+    ]);
+    expect(rows).toEqual(
+      clusterSettings.map(({ path, change }) => [path, change === 'live' ? 'live' : 'after a restart']),
+    );
   });
 
   it('say in the schema when a change of them needs a restart', () => {

@@ -60,7 +60,7 @@ export interface DemandFrame {
   readonly version: number;
   /** Clusters crossed so far, the sink first, the sender last. As many connectors are crossed once it has arrived. */
   readonly path: readonly string[];
-  /** The lowest networkTTL of all connectors on the path: none of them lets a longer path pass. */
+  /** The lowest networkTTL of all connectors on the path: none of them lets a longer path pass. 0: the sender has paused its own. */
   readonly ttl: number;
   /** Longer ways of the sender, each with a higher ttl than those before: they lead clusters farther off, where `path` may not. */
   readonly farther?: readonly { readonly path: readonly string[]; readonly ttl: number }[];

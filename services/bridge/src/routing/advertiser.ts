@@ -259,7 +259,9 @@ export class Advertiser {
       return ttl > 0 ? { ttl, connector: '' } : undefined;
     }
     const passage = agreement.inbound(peer, destination);
-    return passage.open ? { ttl: passage.connector.networkTTL, connector: passage.connector.name } : undefined;
+    if (passage.open) return { ttl: passage.connector.networkTTL, connector: passage.connector.name };
+    // What a paused connector would serve is known at the other end, which a ttl of 0 keeps from serving it.
+    return passage.reason === 'paused' && passage.connector ? { ttl: 0, connector: passage.connector.name } : undefined;
   }
 }
 

@@ -147,7 +147,9 @@ export class RouteTable {
     this.#addWay(entry, neighbour, this.#parts.frame(frame, entry.destination));
     entry.state = 'standing';
     if (newer(frame, entry)) Object.assign(entry, { incarnation, version });
-    return this.#settle(entry, now);
+    const changes = this.#settle(entry, now);
+    if (!entry.best) entry.last = entry.ways.get(neighbour)!;
+    return changes;
   }
 
   /** Said by the sink's own bridge. Undefined when that is no news here; else it is to be passed on. */

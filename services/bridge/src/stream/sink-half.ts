@@ -256,19 +256,24 @@ export class SinkHalf {
     const { agreement, cluster } = this.#options;
     return [...this.#ground.table.all].map(({ queue, consumers }) => {
       const destination: Destination = { kind: 'queue', name: queue };
-      const connectors = agreement.peers.flatMap((peer) => {
-        const passage = agreement.inbound(peer, destination);
-        return passage.open ? [passage.connector.name] : [];
-      });
+      const passages = agreement.peers.map((peer) => agreement.inbound(peer, destination));
+      const connectors = passages.flatMap((passage) => (passage.open ? [passage.connector.name] : []));
+      const paused = passages.flatMap((passage) =>
+        passage.open || passage.reason !== 'paused' ? [] : [{ reason: passage.reason, detail: passage.detail }],
+      );
       const refusal = this.#openings.refusal(destination);
-      const blocked = this.#sinkholes.get(destination)?.machine.blocked;
+      const halted = connectors.length === 0 ? paused[0] : undefined;
+      const blocked = halted ?? this.#sinkholes.get(destination)?.machine.blocked;
       return {
         kind: 'queue' as const,
         destination: queue,
         cluster,
         consumers,
         ...(this.#ground.receiving
-          ? { unserved: refusal ? 'refused' : blocked?.reason, detail: refusal ?? blocked?.detail }
+          ? {
+              unserved: refusal && !halted ? 'refused' : blocked?.reason,
+              detail: halted?.detail ?? refusal ?? blocked?.detail,
+            }
           : {
               unserved: 'drained',
               detail: `${cluster} is drained: nothing is brought in until \`tombolo resume --cluster\``,

@@ -173,7 +173,7 @@ function refusalKey(peer: string, destination: Destination): string {
 }
 
 /** Why a queue at the sink is more perishable than the one at the source, or undefined. */
-function volatileSink(sink: QueueProperties, source: QueueProperties): string | undefined {
+export function volatileSink(sink: QueueProperties, source: QueueProperties): string | undefined {
   if (source.durable === false && sink.durable === false) return undefined;
   const advice = 'messages would be lost with it; set volatileDestinations: allow if that is meant';
   if (sink.exclusive) return `it is exclusive, it goes with its connection and ${advice}`;

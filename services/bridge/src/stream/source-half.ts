@@ -19,7 +19,7 @@ import type { SourceFlow } from './source-flow.ts';
 import type { SourceGround, SourceSurroundings } from './source-ground.ts';
 import { SourceLimits } from './source-limits.ts';
 import type { SourceStream } from './source-machine.ts';
-import { SourceOpenings } from './source-openings.ts';
+import { SourceOpenings, unroutable } from './source-openings.ts';
 import { drawnFrom, SourceQueues } from './source-queues.ts';
 
 /** Frames that a source reads. */
@@ -274,8 +274,10 @@ export class SourceHalf {
     const { agreement, router } = this.#options;
     return [...router.table.standing()]
       .filter(({ destination }) => destination.kind !== 'cluster')
-      .map(({ sink, destination, best, last, unserved }) => {
+      .map((route) => {
+        const { sink, destination, best, last } = route;
         const passage = best && agreement.outbound(best.neighbour, destination);
+        const unserved = this.#unserved(route);
         const blocked = this.#ground.queues.flow(sink, destination)?.machine.blocked;
         return {
           kind: destination.kind,
@@ -301,7 +303,9 @@ export class SourceHalf {
       const { blockedReason: reason, last: sent, heldMs } = stream;
       yield { destination, queue: drawnFrom(sink, destination), sink, connector, reason, sent, heldMs };
     }
-    for (const { sink, destination, best, unserved } of router.table.standing()) {
+    for (const route of router.table.standing()) {
+      const { sink, destination, best } = route;
+      const unserved = this.#unserved(route);
       const { queues } = this.#ground;
       if (destination.kind !== 'queue' || !unserved || queues.flow(sink, destination)) continue;
       if (!queues.known(destination.name)) continue;
@@ -309,6 +313,12 @@ export class SourceHalf {
       const { reason } = unserved;
       yield { destination, queue: destination.name, sink, connector, reason, sent: 0, heldMs: undefined };
     }
+  }
+
+  /** Why a demand has no stream. Of one that never had a way nobody was told. */
+  #unserved(route: Route): Unserved | undefined {
+    const { agreement } = this.#options;
+    return route.best ? route.unserved : unroutable(route, (hop) => agreement.outbound(hop, route.destination));
   }
 
   streamViews(): StreamView[] {

@@ -191,9 +191,10 @@ function isUnavailable(thrown: unknown): boolean {
 
 /** Why none of the known ways to a demand can be used. */
 export function unroutable({ ways, sink }: Route, outbound: (neighbour: string) => Passage): Unserved {
-  for (const neighbour of ways.keys()) {
+  for (const [neighbour, { connector, ttl }] of ways) {
     const passage = outbound(neighbour);
     if (!passage.open) return { reason: passage.reason, detail: passage.detail };
+    if (ttl === 0) return { reason: 'paused', detail: `connector ${connector} is paused at ${neighbour}` };
   }
   return { reason: 'no_route', detail: `no way to ${sink} is known at present` };
 }

@@ -1,6 +1,10 @@
 import type { MetricDefinition } from './metric-table.ts';
 
-type Labels = Record<string, string> & { readonly destination?: string; readonly peer?: string; readonly connector?: string };
+type Labels = Record<string, string> & {
+  readonly destination?: string;
+  readonly peer?: string;
+  readonly connector?: string;
+};
 
 interface Row {
   readonly labels: Labels;

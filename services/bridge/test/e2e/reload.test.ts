@@ -146,6 +146,41 @@ describe.skipIf(noNodes())('a changed topology file', () => {
     expect(outputs).not.toContain(secret);
   });
 
+  test('is looked at beforehand on the live brokers: which queues match, with counts, and what would be refused', async () => {
+    const { west, east, network } = await westToEast({}, { start: false });
+    await Promise.all([west.declare('here'), west.declare('both'), east.declare('both')]);
+    const model = await west.connect();
+    await (await model.createChannel()).assertQueue('mine', { exclusive: true });
+    await west.publish('both', 3);
+    const consumer = await east.consume('both');
+    interface Row {
+      readonly queue: string;
+      readonly ready?: number;
+      readonly consumers?: number;
+      readonly refused?: string;
+    }
+    const rows = await awaitUntil(
+      'the statistics of both sites are there',
+      async () => {
+        const { code, output } = await tombolo(['plan', '--live', network.file]);
+        expect(code).toBe(0);
+        const { clusters, connectors } = JSON.parse(output);
+        expect(clusters).toEqual(['west', 'east'].map((cluster) => ({ cluster, notes: [] })));
+        const found = connectors[0].queues as Row[];
+        const both = found.find(({ queue }) => queue === 'both');
+        return both?.ready === 3 && both.consumers === 1 ? found : undefined;
+      },
+      within(30_000),
+    );
+    const refusals = Object.fromEntries(rows.map(({ queue, refused }) => [queue, refused ?? 'none']));
+    expect(refusals).toEqual({
+      both: 'none',
+      here: 'it does not exist at east',
+      mine: 'at west: it is exclusive to one connection',
+    });
+    await consumer.close();
+  });
+
   test('is what a standby begins with when it becomes the master; a connector that is halted in it waits for a resume', async () => {
     const { west, east, network } = await westToEast({}, { west: { standby: true } });
     await Promise.all([west.declare('q'), east.declare('q')]);

@@ -140,6 +140,7 @@ export class Site {
     const bridge = new Bridge({
       ...{
         topology,
+        inForce: () => topology,
         cluster: this.name,
         instance: `${this.name}-${replica}`,
         version: 'simulated',

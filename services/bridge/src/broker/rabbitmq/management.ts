@@ -22,12 +22,10 @@ export class Management {
   readonly #config: ManagementConfig;
   #agent: Agent | undefined;
   #tls: BrokerTls | undefined;
-  readonly #authorization: string;
   #preferred = 0;
 
   constructor(config: ManagementConfig) {
     this.#config = config;
-    this.#authorization = `Basic ${Buffer.from(`${config.username}:${config.password}`).toString('base64')}`;
   }
 
   /** All queues of the virtual host, from one address. `ready` may be a statistics interval old. Rejects with a Fault. */
@@ -190,6 +188,11 @@ export class Management {
     return this.#agent;
   }
 
+  /** Whatever a GET of this path answers, parsed; undefined: there is no such thing. Rejects with a Fault. */
+  read(path: string): Promise<unknown> {
+    return this.#get(path);
+  }
+
   async #get(path: string): Promise<unknown> {
     const { uris } = this.#config;
     let fault: Fault | undefined;
@@ -204,6 +207,12 @@ export class Management {
       }
     }
     throw fault ?? new Fault('TOMBOLO_MANAGEMENT_FAILED', 'No address of the management API is configured.');
+  }
+
+  /** Made for each request: the password may be another one now. */
+  get #authorization(): string {
+    const { username, password } = this.#config;
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
 
   async #getFrom(base: string, path: string): Promise<unknown> {

@@ -69,3 +69,28 @@ describe('the own demand of a cluster that is drained', () => {
     expect(digest()).toBe(3);
   });
 });
+
+describe('the demand behind a paused connector', () => {
+  it('is told as one that nobody may serve by it, and as any other once it is resumed', () => {
+    const frames: ControlFrame[] = [];
+    let open = false;
+    const connector = { name: 'c', networkTTL: 2 };
+    const inbound = () => (open ? { open, connector } : { open, connector, reason: 'paused', detail: '' });
+    const agreement = { inbound, farthest: () => 2 } as unknown as Agreement;
+    const table = { standing: () => [] } as unknown as RouteTable;
+    const send = (_peer: string, frame: ControlFrame) => void frames.push(frame);
+    const advertiser = new Advertiser({ cluster: 'west', incarnation: 3, agreement, table, send, now: () => 0 });
+    advertiser.setSighted(true);
+    advertiser.snapshot('east');
+    advertiser.advertise(demand('q'));
+    open = true;
+    advertiser.snapshots();
+    const told = frames.flatMap((frame) =>
+      frame.kind === 'demand' && frame.destination.kind === 'queue' ? [[frame.connector, frame.ttl]] : [],
+    );
+    expect(told).toEqual([
+      ['c', 0],
+      ['c', 2],
+    ]);
+  });
+});
