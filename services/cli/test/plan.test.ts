@@ -43,7 +43,7 @@ describe('tombolo plan', () => {
         'network acme',
         'bridge west changes, and needs a restart for some of it',
         '  connector bills stops (west → east)',
-        '  connector orders changes (west → east): prefetchSize: 1000 → 50',
+        '  connector orders changes (west → east): prefetchSize: 1000, up to 8000 → 50',
         '  connector invoices starts (west → east)',
         '  clusters.west.bridge.listen: 127.0.0.1:7460 → 127.0.0.1:7470 (needs a restart)',
         '  clusters.west.bridge.secret: another value',

@@ -141,7 +141,7 @@ const connectorFields: readonly { readonly path: string; readonly show: (connect
   { path: 'createDestinations', show: ({ createDestinations }) => createDestinations },
   { path: 'volatileDestinations', show: ({ volatileDestinations }) => volatileDestinations },
   { path: 'networkTTL', show: ({ networkTTL }) => plain(networkTTL) },
-  { path: 'prefetchSize', show: ({ prefetchSize }) => plain(prefetchSize) },
+  { path: 'prefetchSize', show: windowText },
   { path: 'prefetchBytes', show: ({ prefetchBytes }) => renderBytes(prefetchBytes) },
   { path: 'decreaseNetworkConsumerPriority', show: (one) => plain(one.decreaseNetworkConsumerPriority) },
   { path: 'conduitSubscriptions', show: ({ conduitSubscriptions }) => plain(conduitSubscriptions) },
@@ -169,6 +169,11 @@ function entryText({ kind, pattern, prefetchSize, prefetchBytes, rateLimit }: In
     ...(rateLimit ? [`rateLimit ${rateText(rateLimit)}`] : []),
   ];
   return own.length === 0 ? `${kind} ${pattern}` : `${kind} ${pattern} (${own.join(', ')})`;
+}
+
+/** One that the file does not bound may grow. */
+function windowText({ prefetchSize, largestWindow }: Pick<Connector, 'prefetchSize' | 'largestWindow'>): string {
+  return largestWindow === prefetchSize ? plain(prefetchSize) : `${prefetchSize}, up to ${largestWindow}`;
 }
 
 function rateText(limit: RateLimit | undefined): string {

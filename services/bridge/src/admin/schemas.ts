@@ -84,6 +84,19 @@ export const deadLetterViewSchema = z.object({
   problem: maybe(z.string(), 'Why messages cannot be parked at present.'),
 });
 
+export const configSchema = z
+  .object({
+    path: z.string(),
+    hash: count('The same at bridges with the same connectors in force.'),
+    since: text('When it came in force, ISO 8601 in UTC.'),
+    pendingRestart: z.array(z.string()).describe('Settings that have changed in the file and need a restart.'),
+    refused: z
+      .object({ at: z.string(), problems: z.array(z.string()) })
+      .optional()
+      .describe('Why the file as it is now is not in force, with lines and columns; absent: it is.'),
+  })
+  .describe('The topology in force.');
+
 export const statusSchema = z.object({
   network: z.string(),
   cluster: z.string(),
@@ -104,6 +117,7 @@ export const statusSchema = z.object({
   links: z.array(linkSchema),
   connectors: z.array(connectorSchema),
   deadLetters: deadLetterViewSchema.optional(),
+  config: configSchema.optional(),
   differences: z.array(z.string()).describe('What the two ends of a destination count differently.'),
   notes: z.array(z.string()).describe('Warnings of the file, and what else an operator should know.'),
   totals: z.object({ demand: z.number(), streams: z.number() }),

@@ -192,7 +192,9 @@ export class SourceFlow {
     const renew = this.#consumers.setPriority(priorityBy(passage.connector));
     const { largestWindow, prefetchBytes, holdMs } = bounds;
     const alike =
-      settings.largestWindow === largestWindow && settings.prefetchBytes === prefetchBytes && settings.holdMs === holdMs;
+      settings.largestWindow === largestWindow &&
+      settings.prefetchBytes === prefetchBytes &&
+      settings.holdMs === holdMs;
     if (renew || !alike) this.run((machine, now) => machine.configure(bounds, renew, now));
   }
 
