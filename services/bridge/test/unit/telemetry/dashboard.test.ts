@@ -43,6 +43,9 @@ function named(source: string): string[] {
   });
 }
 
+/** Properties that a bridge sets on messages at ActiveMQ (infra/docs/activemq.md): their names begin as those of metrics do. */
+const properties = new Set(['message_id', 'app_id', 'cluster_id', 'properties'].map((name) => `tombolo_${name}`));
+
 const promtool = (...args: string[]) => execFileSync('promtool', args, { encoding: 'utf8', stdio: 'pipe' });
 
 describe('dashboard, alerts and docs', () => {
@@ -52,7 +55,7 @@ describe('dashboard, alerts and docs', () => {
   it.each(documents.map((file) => [file.pathname.slice(root.pathname.length), file] as const))(
     'name in %s only metrics that exist',
     (_name, file) => {
-      expect(named(text(file)).filter((name) => !metrics.has(name))).toEqual([]);
+      expect(named(text(file)).filter((name) => !metrics.has(name) && !properties.has(name))).toEqual([]);
     },
   );
 
