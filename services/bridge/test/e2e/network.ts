@@ -69,8 +69,17 @@ export interface PublishOptions {
   readonly window?: number;
 }
 
+/** Where a bridge can stand: a broker, and how the file names it. */
+export interface Place {
+  readonly brokerPort: number;
+  /** Its `broker` section, with the broker at this port. */
+  section(port: number): Json;
+  /** Lets the bridge do what its connectors need. */
+  permit(permissions: ReturnType<typeof permissionsOf>): Promise<unknown>;
+}
+
 /** A fresh virtual host of one of the nodes, and what applications do there. Everything goes with the test. */
-export class Site {
+export class Site implements Place {
   readonly node: NodeAddress;
   readonly vhost: string;
   /** The broker's user of the bridge beside this site: what it may do is set by its network. */
@@ -124,6 +133,20 @@ export class Site {
   /** What the bridge may do here, from now on. */
   async permit(permissions: Permissions): Promise<void> {
     await this.api('PUT', `/permissions/${this.vhost}/${this.bridgeUser}`, permissions);
+  }
+
+  get brokerPort(): number {
+    return this.node.amqpPort;
+  }
+
+  section(port: number): Json {
+    return {
+      type: 'rabbitmq',
+      uris: [`amqp://127.0.0.1:${port}/${this.vhost}`],
+      management: { uris: [`http://127.0.0.1:${this.node.managementPort}`] },
+      username: this.bridgeUser,
+      password: brokerPassword,
+    };
   }
 
   async connect(): Promise<ChannelModel> {
@@ -389,10 +412,10 @@ function sumOf(text: string, name: string, labels: Readonly<Record<string, strin
 
 // ---- the network -----------------------------------------------------------------------------------------------------
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
 export interface ClusterOptions {
-  readonly site: Site;
+  readonly site: Place;
   /** What differs in its sections of the file. */
   readonly broker?: Json;
   readonly bridge?: Json;
@@ -418,7 +441,7 @@ export class Network {
   readonly ports = new Map<string, { readonly link: number; readonly admin: number }>();
   readonly topology: { clusters: Record<string, Json>; networkConnectors: readonly Json[] } & Json;
   readonly #directory: string;
-  readonly #sites: Readonly<Record<string, Site>>;
+  readonly #sites: Readonly<Record<string, Place>>;
   readonly #spawned: BridgeProcess[] = [];
 
   private constructor(directory: string, { connectors, clusters }: NetworkOptions) {
@@ -444,17 +467,10 @@ export class Network {
         uris.push(`${scheme}://127.0.0.1:${proxied ? await proxyTo(link, network.linkProxies, as) : link}`);
       }
       const ports = network.ports.get(name)!;
-      let { amqpPort } = site.node;
-      if (options.proxied?.broker?.includes(name)) amqpPort = await proxyTo(amqpPort, network.brokerProxies, name);
+      let { brokerPort } = site;
+      if (options.proxied?.broker?.includes(name)) brokerPort = await proxyTo(brokerPort, network.brokerProxies, name);
       network.topology.clusters[name] = {
-        broker: {
-          type: 'rabbitmq',
-          uris: [`amqp://127.0.0.1:${amqpPort}/${site.vhost}`],
-          management: { uris: [`http://127.0.0.1:${site.node.managementPort}`] },
-          username: site.bridgeUser,
-          password: brokerPassword,
-          ...broker,
-        },
+        broker: { ...site.section(brokerPort), ...broker },
         bridge: {
           listen: `127.0.0.1:${ports.link}`,
           uris,
