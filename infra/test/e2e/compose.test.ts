@@ -192,6 +192,17 @@ describe.skipIf(rabbitMissing() !== undefined)('pair.yml', () => {
     expect(await healthy('bridge-east')).toBe(1);
   });
 
+  it('shows the console, whose files the image has', async () => {
+    const listening = (running.get('bridge-west')?.output ?? '')
+      .split('\n')
+      .find((line) => line.includes('The admin address'));
+    const { url } = JSON.parse(listening ?? '{}');
+    for (const path of ['/', '/console.js']) {
+      const { status } = await fetch(new URL(path, url));
+      expect([path, status]).toEqual([path, 200]);
+    }
+  });
+
   it('stops every container in good order', async () => {
     for (const { child } of running.values()) child.kill('SIGTERM');
     const codes = await Promise.all([...running].map(async ([name, { exited }]) => [name, await exited]));
