@@ -203,6 +203,13 @@ describe.skipIf(rabbitMissing() !== undefined)('pair.yml', () => {
     }
   });
 
+  it('reads its file again on SIGHUP, which is what systemctl reload sends', async () => {
+    const bridge = running.get('bridge-west');
+    bridge?.child.kill('SIGHUP');
+    await awaitUntil('the bridge has said so', () => /SIGHUP/.test(bridge?.output ?? ''));
+    expect(bridge?.child.exitCode).toBeNull();
+  });
+
   it('stops every container in good order', async () => {
     for (const { child } of running.values()) child.kill('SIGTERM');
     const codes = await Promise.all([...running].map(async ([name, { exited }]) => [name, await exited]));
