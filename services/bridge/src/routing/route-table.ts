@@ -108,6 +108,14 @@ export class RouteTable {
     return entry?.state === 'standing' ? entry : undefined;
   }
 
+  /** Whether any way that is known to this cluster leads through this neighbour, first or later. */
+  leadsThrough(neighbour: string, cluster: string): boolean {
+    for (const { path, farther = [] } of this.get(cluster, { kind: 'cluster', name: cluster })?.ways.values() ?? []) {
+      if (path.includes(neighbour) || farther.some((way) => way.path.includes(neighbour))) return true;
+    }
+    return false;
+  }
+
   /** For how long the word of this sink stands if it says nothing more (ms). */
   leaseLeft(sink: string, now: number): number {
     return this.#leases.left(sink, now);

@@ -81,7 +81,11 @@ export class Router {
     this.#losses = new Losses(cluster, incarnation, (frame, from) => {
       for (const peer of this.#linked) if (peer !== from) links.send(peer, frame);
     });
-    this.#testimony = new Testimony({ cluster, farthest: (neighbour) => agreement.farthest(neighbour) });
+    this.#testimony = new Testimony({
+      cluster,
+      farthest: (neighbour) => agreement.farthest(neighbour),
+      between: (neighbour, of) => this.#table.leadsThrough(neighbour, of),
+    });
     this.#transit = new Transit({
       forward: (from, frame, bytes) => this.#pass(from, frame, bytes),
       report: (neighbour, sink, bytes) => send(neighbour, { kind: 'relayed', sink, bytes }),

@@ -4,13 +4,16 @@ import type { Frame, RelayableFrame } from '@tombolo/wire/frame';
 /*
  * What a neighbour says is its own word, or that of a cluster behind it which it relays. Nobody but the neighbour has proved who it is
  * on this link, so its own word is taken as it is, and that of others only as far as connectors let something cross it: with
- * networkTTL 1 a neighbour speaks for itself alone, with n for clusters that are up to n connectors away.
+ * networkTTL 1 a neighbour speaks for itself alone, with n for clusters that are up to n connectors away. Besides, a neighbour that lies
+ * on a way that is known to a cluster may hand over that one's words by its own, shorter, link: it holds them in any case.
  */
 
 export interface TestimonyOptions {
   readonly cluster: string;
   /** The largest networkTTL of the connectors with this neighbour; 0: there is none. */
   readonly farthest: (neighbour: string) => number;
+  /** Whether a way to this cluster is known that leads through this neighbour. */
+  readonly between: (neighbour: string, cluster: string) => boolean;
 }
 
 /** `ignored`: honest bridges say it too, and it means nothing here. `refused`: no honest bridge with the same file says it. */
@@ -20,10 +23,12 @@ export type Verdict = 'taken' | 'ignored' | 'refused';
 export class Testimony {
   readonly #cluster: string;
   readonly #farthest: (neighbour: string) => number;
+  readonly #between: (neighbour: string, cluster: string) => boolean;
 
-  constructor({ cluster, farthest }: TestimonyOptions) {
+  constructor({ cluster, farthest, between }: TestimonyOptions) {
     this.#cluster = cluster;
     this.#farthest = farthest;
+    this.#between = between;
   }
 
   /** @throws Fault TOMBOLO_FRAME_INVALID when the neighbour speaks in the name of another cluster: the link is to end */
@@ -65,7 +70,7 @@ export class Testimony {
     // A frame of this cluster that went in a circle while ways were changing.
     if (speaker === this.#cluster) return 'ignored';
     const crossed = hops + 1 + (target === this.#cluster ? 0 : 1);
-    return crossed <= this.#farthest(neighbour) ? 'taken' : 'refused';
+    return crossed <= this.#farthest(neighbour) || this.#between(neighbour, speaker) ? 'taken' : 'refused';
   }
 
   #relays(neighbour: string): boolean {

@@ -4,9 +4,13 @@ import { Testimony } from '../../../src/routing/testimony.ts';
 
 const destination = { kind: 'queue', name: 'orders' } as const;
 
-/** East, with a neighbour whose connectors have this networkTTL. */
-const judge = (networkTTL: number, frame: Frame) =>
-  new Testimony({ cluster: 'east', farthest: () => networkTTL }).judge('west', frame);
+/** East, with a neighbour whose connectors have this networkTTL; no way leads through it but to those `behind` it. */
+const judge = (networkTTL: number, frame: Frame, ...behind: string[]) =>
+  new Testimony({
+    cluster: 'east',
+    farthest: () => networkTTL,
+    between: (neighbour, cluster) => neighbour === 'west' && behind.includes(cluster),
+  }).judge('west', frame);
 
 function open(source: string, sink: string, hops?: number): RelayableFrame {
   const stream = {
@@ -56,6 +60,12 @@ describe('a neighbour', () => {
     expect(judge(2, open('north', 'east', 2))).toBe('refused');
     expect(judge(2, open('north', 'south', 1))).toBe('refused');
     expect(judge(3, open('north', 'south', 1))).toBe('taken');
+  });
+
+  it('hands over by its own link what it relays on a way that is known, so that settlements are not refused there', () => {
+    expect(judge(1, settle('east', 'north', 1))).toBe('refused');
+    expect(judge(1, settle('east', 'north', 1), 'north')).toBe('taken');
+    expect(judge(1, settle('east', 'north', 1), 'south')).toBe('refused');
   });
 
   it('has nothing relayed to others by this bridge where no connector goes that far', () => {
