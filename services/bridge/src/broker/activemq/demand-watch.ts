@@ -1,7 +1,7 @@
 import type { DemandListener, DemandWatch, QueueDemand } from '../port.ts';
 import type { Surroundings } from '../surroundings.ts';
 import type { ConsumerTable } from './consumer-table.ts';
-import { queueProperties } from './queue-look.ts';
+import { marker, queueProperties } from './queue-look.ts';
 
 type Names = Parameters<DemandWatch['watch']>[0];
 
@@ -91,7 +91,8 @@ export class ActiveMqDemandWatch implements DemandWatch {
   // ---- telling -----------------------------------------------------------------------------------------------------------
 
   #judge(queue: string, table: ConsumerTable): void {
-    const watched = this.#names?.matches(queue) ?? false;
+    // What the marker says is in it, not that it is there: who becomes the master looks.
+    const watched = queue !== marker && (this.#names?.matches(queue) ?? false);
     const exists = watched && table.has(queue);
     if (!exists && this.#created.delete(queue)) {
       this.#told.delete(queue);

@@ -15,7 +15,7 @@ export const queueProperties: QueueProperties = { type: 'classic', durable: true
  * A queue that is there to be seen: it says that the cluster is drained. Nobody can delete a queue over STOMP, so here it counts as
  * there when a message is in it.
  */
-const marker = 'tombolo.draining';
+export const marker = 'tombolo.draining';
 
 const ANSWER_MS = 3_000;
 /** Above what consumers can hold, so many are counted one by one; more need not be told apart. */
