@@ -65,5 +65,5 @@ describe.skipIf(noNodes())('the admin API', () => {
       error: 'not_master',
       detail: expect.stringContaining('is the master'),
     });
-  });
+  }, 180_000);
 });
