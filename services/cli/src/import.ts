@@ -25,15 +25,41 @@ export function importCommand(program: Command): void {
       ]);
       process.stdout.write(renderImport(topologyFromDefinitions(readJson(file), { file, cluster })));
     });
+  group
+    .command('activemq')
+    .summary('from the networkConnectors of an ActiveMQ broker')
+    .description('from the networkConnectors of an ActiveMQ Classic broker')
+    .argument('<file>', 'its activemq.xml')
+    .addHelpText(
+      'after',
+      '\nExit code: 0 written, perhaps with comments on what has no equivalent; 2 bad usage or file, with every error.',
+    )
+    .action(async (file: string) => {
+      const [{ importActiveMq }, { renderImport }, { renderProblem }] = await Promise.all([
+        import('./import/activemq.ts'),
+        import('./import-yaml.ts'),
+        import('@tombolo/topology/problem'),
+      ]);
+      const result = importActiveMq(readText(file), file);
+      if ('topology' in result) {
+        process.stdout.write(renderImport(result.topology));
+        return;
+      }
+      for (const problem of result.problems) process.stderr.write(`${renderProblem(problem)}\n`);
+      process.exitCode = 2;
+    });
 }
 
-function readJson(file: string): unknown {
-  let text: string;
+function readText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (thrown) {
     throw new Fault('TOMBOLO_USAGE', `${file} cannot be read (${(thrown as NodeJS.ErrnoException).code ?? 'error'}).`);
   }
+}
+
+function readJson(file: string): unknown {
+  const text = readText(file);
   try {
     return JSON.parse(text);
   } catch (thrown) {
