@@ -251,11 +251,11 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     await Promise.all([west.declare('q'), home.declare('q'), west.declare('back'), home.declare('back')]);
     const network = await Network.open({
       clusters: { west: { site: west }, east: { site: home, broker: reaching(nodes, home) } },
-      connectors: [{ ...connector, duplex: true }],
+      connectors: [{ ...connector, duplex: true, prefetchSize: 1_000 }],
     });
     const kilobyte = { ...withIds, body: (index: number) => Buffer.from(String(index).padEnd(1_024)) };
     // Slow, so that there is something to publish whenever the alarm comes.
-    const consumer = await home.consume('q', { prefetch: 100, delayMs: 40 });
+    const consumer = await home.consume('q', { prefetch: 100, delayMs: 100 });
     await home.publish('back', 3_000, withIds);
     const some = 10_000;
     const published = west.publish('q', some, kilobyte);
