@@ -49,6 +49,10 @@ export class Intake {
   get consuming(): boolean {
     return this.#consumer !== undefined;
   }
+  /** The broker knows it as several: it has more turns than it should when messages are given in turn. */
+  get extended(): boolean {
+    return this.#consumer !== undefined && this.#consumer.extensions > 0;
+  }
   get withholding(): boolean {
     return this.#withheld.length > 0;
   }

@@ -99,6 +99,11 @@ export class SourceConsumption<Owner> {
     else if (this.#intake.outgrown(this.#flight.taken, this.#prefetchLimit(), heaviest)) this.stop();
   }
 
+  /** One that was extended is replaced by one that is large enough from the start, once nothing is under way: it takes its turns as one. */
+  consolidate(): void {
+    if (this.#intake.extended && this.#flight.unsettled === 0 && this.#flight.unsent === 0) this.stop();
+  }
+
   #mayStart(flowing: boolean): boolean {
     return !this.#intake.consuming && flowing && this.#brokerUp;
   }

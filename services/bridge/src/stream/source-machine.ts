@@ -254,6 +254,7 @@ export class SourceStream {
     for (const { sequence, reason } of frame.rejected) this.#verdicts.reject(sequence, reason);
     this.#advance();
     this.#compared(frame);
+    this.#consumption.consolidate();
     this.#consumption.start(this.#flowing(), now);
     this.#settleDown(now);
     return this.#out.take();

@@ -115,6 +115,16 @@ describe('a stream at the source', () => {
     expect(tags(source.credited(raised, 3), 'acknowledge')).toEqual([1]);
   });
 
+  it('is one consumer to the broker again when nothing is under way, so that other sinks get their turns', () => {
+    const { source } = stream(60);
+    source.delivered(1, [taken(1), taken(2), taken(3), taken(4)], 1);
+    source.nextBatch(1e6, 1);
+    expect(does(source.settled({ ...settle, accepted: [1, 3] }, 2), 'cancel')).toBe(false);
+    expect(source.settled({ ...settle, accepted: [4, 4] }, 3)).toContainEqual({ do: 'cancel', generation: 1 });
+    const ended = source.consumerEnded(1, { why: 'cancelled' }, 4);
+    expect(ended).toContainEqual({ do: 'consume', generation: 2, prefetch: 56 });
+  });
+
   it('under a limit holds no more than about a second of it, and sends no more than it lets pass', () => {
     const clock = new ManualClock();
     const limiter = new RateLimiter<string>({ messagesPerSecond: 2, bytesPerSecond: undefined }, clock.now());
