@@ -165,8 +165,10 @@ describe.skipIf(noNodes())('a changed topology file', () => {
         const { code, output } = await tombolo(['plan', '--live', network.file]);
         expect(code).toBe(0);
         const { clusters, connectors } = JSON.parse(output);
-        // A user with the least permissions may not ask what it may do; that is said, and all else is told.
-        const notes = [expect.stringContaining('permissions could not be looked at')];
+        // A user with the least permissions may not ask for shovels or what it may do; that is said, and all else is told.
+        const notes = ['shovels', 'permissions'].map((what) =>
+          expect.stringContaining(`${what} could not be looked at`),
+        );
         expect(clusters).toEqual(['west', 'east'].map((cluster) => ({ cluster, notes })));
         const found = connectors[0].queues as Row[];
         const both = found.find(({ queue }) => queue === 'both');
