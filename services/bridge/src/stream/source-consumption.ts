@@ -94,7 +94,9 @@ export class SourceConsumption<Owner> {
   /** A consumer whose prefetch has become too small is extended; one that is (or, by the messages' size, too large) is replaced. */
   judge(): void {
     const heaviest = (this.#settings.prefetchBytes * 2) / this.#flight.meanBytes;
-    const extension = this.#intake.extend(this.#room(), this.#most());
+    // Seen on RabbitMQ 3.10: a stop of a stream of a quorum queue with several consumers gave messages back, which spends their limit.
+    const extensible = this.#settings.queue.type !== 'quorum';
+    const extension = extensible ? this.#intake.extend(this.#room(), this.#most()) : undefined;
     if (extension) this.#out.add({ do: 'extend', ...extension });
     else if (this.#intake.outgrown(this.#flight.taken, this.#prefetchLimit(), heaviest)) this.stop();
   }
