@@ -122,7 +122,10 @@ export class SourceConsumption<Owner> {
   /** The largest prefetch, whatever is in memory. What a limit keeps waiting stays in its queue. */
   #most(): number {
     const throttled = this.#environment.throttle?.()?.prefetch(this.#flight.meanBytes) ?? Number.POSITIVE_INFINITY;
-    return Math.min(this.#settings.largestWindow * this.#environment.turns(), throttled);
+    const { bytes, meanBytes } = this.#flight;
+    const whole = Math.min(this.#settings.prefetchBytes, this.#environment.bytesFree() + bytes);
+    const fits = meanBytes === 0 ? FIRST_PREFETCH : Math.floor(whole / meanBytes);
+    return Math.min(this.#settings.largestWindow * this.#environment.turns(), throttled, Math.max(1, fits));
   }
 
   /** How many more messages may be in memory. Bytes bound the prefetch, too: the broker knows no other way than a count. */
