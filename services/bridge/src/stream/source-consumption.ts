@@ -122,8 +122,9 @@ export class SourceConsumption<Owner> {
   /** The largest prefetch, whatever is in memory. What a limit keeps waiting stays in its queue. */
   #most(): number {
     const throttled = this.#environment.throttle?.()?.prefetch(this.#flight.meanBytes) ?? Number.POSITIVE_INFINITY;
-    const { bytes, meanBytes } = this.#flight;
-    const whole = Math.min(this.#settings.prefetchBytes, this.#environment.bytesFree() + bytes);
+    const { meanBytes } = this.#flight;
+    // What is free may not know of what has just been handed over: so it is taken as the bound of all.
+    const whole = Math.min(this.#settings.prefetchBytes, this.#environment.bytesFree());
     const fits = meanBytes === 0 ? FIRST_PREFETCH : Math.floor(whole / meanBytes);
     return Math.min(this.#settings.largestWindow * this.#environment.turns(), throttled, Math.max(1, fits));
   }
