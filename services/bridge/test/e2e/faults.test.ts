@@ -14,8 +14,11 @@ import {
 const count = 20_000;
 
 /** Numbered messages on their way from west to east, with a consumer that takes all of them. */
-async function stream(options: Parameters<typeof westToEast>[1] = {}) {
-  const pair = await westToEast({}, options);
+async function stream(
+  options: Parameters<typeof westToEast>[1] = {},
+  connector: Parameters<typeof westToEast>[0] = {},
+) {
+  const pair = await westToEast(connector, options);
   const { west, east } = pair;
   await Promise.all([west.declare('q'), east.declare('q')]);
   const consumer = await east.consume('q', { prefetch: 300 });
@@ -106,7 +109,7 @@ describe.skipIf(noNodes())('faults', () => {
   });
 
   test('a sink bridge that is killed three times loses nothing, and doubles at most what it had not confirmed', async (context) => {
-    const t = await stream();
+    const t = await stream({}, { prefetchSize: 1_000 });
     await t.spread(3, async () => {
       await t.network.bridge('east').kill();
       await t.network.start('east');

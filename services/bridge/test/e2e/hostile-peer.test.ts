@@ -231,22 +231,26 @@ describe.skipIf(noNodes())('a hostile peer', () => {
       queue: {},
       leaseMs: 60_000,
     });
-    const { address, incarnation, epoch, attempt } = await north.awaited('open', 'bills.a');
+    const { address, incarnation, epoch } = await north.awaited('open', 'bills.a');
     const stream = { address, incarnation, epoch };
     const none = { received: [], accepted: [], rejected: [] };
-    north.send({
-      kind: 'resume',
-      ...stream,
-      attempt,
-      sinkIncarnation: north.claims.incarnation,
-      ...none,
-      creditVersion: 1,
-      granted: 3,
+    let answered = 0;
+    await awaitUntil('all are on their way', () => {
+      // Whatever is opened is answered: while ways are being found that may be more than once.
+      for (const { attempt } of north.of('open').slice(answered)) {
+        answered++;
+        north.send({
+          kind: 'resume',
+          ...stream,
+          attempt,
+          sinkIncarnation: north.claims.incarnation,
+          ...none,
+          creditVersion: answered,
+          granted: 3,
+        });
+      }
+      return north.of('messages').flatMap(({ messages }) => messages).length === 3;
     });
-    await awaitUntil(
-      'all are on their way',
-      () => north.of('messages').flatMap(({ messages }) => messages).length === 3,
-    );
 
     const forged = { kind: 'settle', ...stream, accepted: [1, 3], released: [], rejected: [] } as const;
     west.send({ ...forged, hops: 1 });

@@ -365,6 +365,13 @@ export class BridgeProcess {
     return sumOf(text, name, labels);
   }
 
+  /** How many messages were forwarded, once that is `count` at least: they are counted when settled, a moment after they have arrived. */
+  async forwarded(count: number): Promise<number> {
+    const forwarded = () => this.metric('tombolo_messages_forwarded_total');
+    await awaitUntil(`${count} are settled`, async () => (await forwarded()) >= count);
+    return forwarded();
+  }
+
   /** The most memory that the process ever had, in MiB. */
   async peakMemory(): Promise<number> {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
