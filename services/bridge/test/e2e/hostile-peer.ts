@@ -75,7 +75,13 @@ export class HostilePeer {
   readonly #handler: LaneHandler = {
     frame: (_lane, bytes) => {
       const frame = decodeFrame(bytes);
-      if (frame.kind !== 'unknown') this.frames.push(frame);
+      if (frame.kind === 'unknown') return;
+      this.frames.push(frame);
+      // Nothing is in doubt here. While that is not said, a bridge takes nothing from a queue that existed before it.
+      if (frame.kind === 'collect') {
+        const { source, sink, incarnation } = frame;
+        this.send({ kind: 'collected', source, sink, incarnation, complete: true, items: [] });
+      }
     },
     ping: (at) => {
       const pong = Buffer.alloc(8);
