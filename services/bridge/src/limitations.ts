@@ -10,8 +10,9 @@ export function limitations({ clusters, connectors }: Topology, cluster: string)
     const { name, from, to, dynamicallyIncluded, staticallyIncluded } = connector;
     if (from !== cluster && to !== cluster) continue;
     const ofTopics = ({ kind }: { readonly kind: string }) => kind === 'exchange' || kind === 'topic';
-    if (clusters[cluster]?.broker?.type === 'activemq' && dynamicallyIncluded.some(ofTopics)) {
-      found.push(`connector ${name}: topics of ActiveMQ are not bridged`);
+    const exchange = dynamicallyIncluded.find(({ kind }) => kind === 'exchange');
+    if (clusters[cluster]?.broker?.type === 'activemq' && exchange) {
+      found.push(`connector ${name}: ActiveMQ has no exchange ${exchange.pattern}; its topics are included by topic`);
     }
     if (staticallyIncluded.some(ofTopics)) {
       found.push(`connector ${name}: topics and exchanges are bridged on demand only, not statically`);

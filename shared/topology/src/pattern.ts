@@ -12,9 +12,7 @@ export type Matcher = (name: string) => boolean;
  * repeated `>` at the end, `WildcardDestinationFilter.matches` wants equal lengths).
  */
 export function compileWildcard(pattern: string): Matcher {
-  const words = pattern.split('.');
-  const open = words.at(-1) === '>';
-  while (words.at(-1) === '>') words.pop();
+  const { words, open } = wordsOf(pattern);
   if (!open && !words.includes('*')) return (name) => name === pattern;
   return (name) => {
     const path = name.split('.');
@@ -42,12 +40,8 @@ export function hasLiteralWildcard(pattern: string): boolean {
  * because a word that only `*` can match always exists.
  */
 export function covers(outer: string, inner: string): boolean {
-  const innerWords = inner.split('.');
-  const outerWords = outer.split('.');
-  const innerOpen = innerWords.at(-1) === '>';
-  const outerOpen = outerWords.at(-1) === '>';
-  while (innerWords.at(-1) === '>') innerWords.pop();
-  while (outerWords.at(-1) === '>') outerWords.pop();
+  const { words: innerWords, open: innerOpen } = wordsOf(inner);
+  const { words: outerWords, open: outerOpen } = wordsOf(outer);
   if (innerOpen && !outerOpen) return false;
   if (outerOpen ? innerWords.length < outerWords.length : innerWords.length !== outerWords.length) {
     // `>` and `*.>` mean the same: every name has at least one word.
@@ -55,6 +49,27 @@ export function covers(outer: string, inner: string): boolean {
     return outerOpen && least;
   }
   return outerWords.every((word, index) => word === '*' || word === innerWords[index]);
+}
+
+/** True when there is a name that both wildcards mean. */
+export function overlaps(one: string, other: string): boolean {
+  const { words: oneWords, open: oneOpen } = wordsOf(one);
+  const { words: otherWords, open: otherOpen } = wordsOf(other);
+  if (!oneOpen && otherWords.length > oneWords.length) return false;
+  if (!otherOpen && oneWords.length > otherWords.length) return false;
+  const common = Math.min(oneWords.length, otherWords.length);
+  return oneWords.slice(0, common).every((word, index) => {
+    const its = otherWords[index];
+    return word === its || word === '*' || its === '*';
+  });
+}
+
+/** What a wildcard says of a name: its words, and whether others may follow (`>`). */
+function wordsOf(pattern: string): { readonly words: readonly string[]; readonly open: boolean } {
+  const words = pattern.split('.');
+  const open = words.at(-1) === '>';
+  while (words.at(-1) === '>') words.pop();
+  return { words, open };
 }
 
 /**

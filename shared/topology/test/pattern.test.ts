@@ -1,4 +1,12 @@
-import { compileRegex, compileWildcard, covers, hasLiteralWildcard, isExact, matches } from '@tombolo/topology/pattern';
+import {
+  compileRegex,
+  compileWildcard,
+  covers,
+  hasLiteralWildcard,
+  isExact,
+  matches,
+  overlaps,
+} from '@tombolo/topology/pattern';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -69,6 +77,28 @@ describe('wildcards', () => {
     expect(covers('orders.*', 'orders.>')).toBe(false);
     expect(covers('orders.local.>', 'orders.>')).toBe(false);
     expect(covers('orders', 'orders')).toBe(true);
+  });
+
+  it('overlap when there is a name that both mean, and only then', () => {
+    // Words that no pattern writes out stand for whatever only `*` and `>` take.
+    const names = ['', 'a', 'b', 'x'];
+    const paths = names.flatMap((one) => [
+      one,
+      ...names.flatMap((two) => [`${one}.${two}`, ...names.map((three) => `${one}.${two}.${three}`)]),
+    ]);
+    const plain = fc.oneof(fc.constantFrom('', 'a', 'b', '*'));
+    const short = fc
+      .tuple(fc.array(plain, { minLength: 1, maxLength: 3 }), fc.boolean())
+      .map(([words, open]) => [...words, ...(open ? ['>'] : [])].join('.'));
+    fc.assert(
+      fc.property(short, short, (one, other) => {
+        const [meantByOne, meantByOther] = [compileWildcard(one), compileWildcard(other)];
+        expect(overlaps(one, other)).toBe(paths.some((path) => meantByOne(path) && meantByOther(path)));
+      }),
+      { numRuns: 2000 },
+    );
+    expect(overlaps('>', 'a.b')).toBe(true);
+    expect(overlaps('>', '>')).toBe(true);
   });
 
   it('are told from exact names and from ordinary characters', () => {

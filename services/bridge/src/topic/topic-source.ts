@@ -17,6 +17,7 @@ import { BindingCopy } from './bindings.ts';
 import { bufferBindings, captureRefusal, rebinding } from './buffer-bindings.ts';
 import { bufferName, parseBufferName } from './buffer-name.ts';
 import { type CapturedExchange, isForwardedElsewhere } from './capture.ts';
+import { narrowedBinding } from './narrowed-binding.ts';
 import type { SeenExchanges } from './seen-exchanges.ts';
 
 export interface TopicSourceOptions {
@@ -319,7 +320,9 @@ export class TopicSource {
     const present = subscription.bound ?? (await this.#present(buffer, exchange));
     const wanted = bufferBindings(
       type,
-      copy.bindings.filter((binding) => mayMatch(connector, exchange, binding)),
+      exchange === keyedExchange
+        ? copy.bindings.flatMap((binding) => narrowedBinding(connector, binding))
+        : copy.bindings,
     );
     const { bind, unbind } = rebinding(wanted, present);
     if (bind.length > 0) await broker.buffers.bind(buffer, exchange, bind);
@@ -390,12 +393,6 @@ export class TopicSource {
     const route = this.#options.router.table.get(sink, subscription.destination);
     if (route && !this.#closed && !this.#subscriptions.has(keyOf(sink, exchange))) this.routeChanged(route);
   }
-}
-
-/** A binding to the keyed exchange with a key that no filter would let pass need not be made. */
-function mayMatch(connector: Connector, exchange: string, { routingKey }: Binding): boolean {
-  if (exchange !== keyedExchange || /[*#]/.test(routingKey)) return true;
-  return selects(connector, { kind: 'topic', name: routingKey }).permitted;
 }
 
 function keyOf(sink: string, exchange: string): string {

@@ -82,6 +82,14 @@ export class StompClient {
     this.#socket.write(encodeFrame('ACK', [['id', frame.headers.get('ack') ?? '']]));
   }
 
+  /** Removes a durable subscription of this connection's client id; its consumer has to be gone. */
+  async remove(subscription: string): Promise<void> {
+    await this.#request('UNSUBSCRIBE', [
+      ['id', subscription],
+      ['activemq.subscriptionName', subscription],
+    ]);
+  }
+
   close(): void {
     this.#socket.destroy();
   }

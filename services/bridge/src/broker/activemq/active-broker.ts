@@ -27,7 +27,9 @@ import { ActiveMqBrowser } from './message-browser.ts';
 import { QueueLook } from './queue-look.ts';
 import { ActiveMqSink } from './sink.ts';
 import { ActiveMqSource } from './source.ts';
-import { ActiveMqBindingWatch, ActiveMqTopicBuffers } from './topics.ts';
+import { ActiveMqBindingWatch } from './topics/binding-watch.ts';
+import { DurableSubscriptions } from './topics/durable-subscriptions.ts';
+import { ActiveMqTopicBuffers } from './topics/topic-buffers.ts';
 
 /** The client ids that the master's two connections have, in the order in which they are claimed. */
 const lockIds = ['tombolo.master', 'tombolo.master.publish'] as const;
@@ -44,7 +46,8 @@ interface Lines {
 
 /**
  * An ActiveMQ Classic behind the broker port, over STOMP 1.2: two connections that look (one for advisories and statistics, one for
- * everything else), which a standby has too, and two that work, one consumes and one publishes.
+ * everything else), which a standby has too, and two that work, one consumes and one publishes. Where topics are captured for
+ * others, a third works.
  *
  * The lock is the client ids of these two. The broker lets one connection have a client id at a time and refuses any other (RegionBroker
  * .addConnection, InvalidClientIDException), and it lets go of it with the connection, after that connection's consumers are gone and
@@ -57,7 +60,7 @@ export class ActiveMqBroker implements Broker {
   readonly source: ActiveMqSource;
   readonly sink: ActiveMqSink;
   readonly demand: DemandWatch;
-  readonly bindings: BindingWatch = new ActiveMqBindingWatch();
+  readonly bindings: BindingWatch;
   readonly buffers: TopicBuffers;
   readonly browser: QueueBrowser;
   readonly inventory: Inventory;
@@ -68,6 +71,9 @@ export class ActiveMqBroker implements Broker {
   readonly #advisories: Advisories;
   readonly #demand: ActiveMqDemandWatch;
   readonly #browser: ActiveMqBrowser;
+  readonly #bindings: ActiveMqBindingWatch;
+  readonly #buffers: ActiveMqTopicBuffers;
+  readonly #durables: DurableSubscriptions;
   #state: ConnectionState = { is: 'stopped', epoch: 0 };
   #lines: Lines | undefined;
   #cancelWake: () => void = () => {};
@@ -88,30 +94,48 @@ export class ActiveMqBroker implements Broker {
         const { connection } = this.#advisories;
         if (connection) this.#look.askStatistics(connection);
         this.#demand.known();
+        bindings.known();
         this.#claimIfFree();
       },
       changed: (queues) => {
         this.#demand.changed(queues);
         this.#claimIfFree();
       },
+      topicsChanged: () => {
+        bindings.changed();
+        this.#durables.changed();
+      },
       queueGone: (queue) => {
         this.#look.queueGone(queue);
         this.source.queueGone(queue);
       },
-      blind: (reason) => this.#demand.blind(reason),
+      blind: (reason) => {
+        this.#demand.blind(reason);
+        bindings.blind(reason);
+      },
       lost: () => {
         const { epoch } = this.#state;
         this.#feed({ was: 'lost', epoch, fault: lostFault(undefined, this.#lines?.looking.address ?? 'the broker') });
       },
     });
     this.#demand = new ActiveMqDemandWatch(this.#advisories, surroundings);
+    const bindings = new ActiveMqBindingWatch(this.#advisories, surroundings);
+    this.#bindings = bindings;
     this.#look = new QueueLook(this.#advisories);
     this.#browser = new ActiveMqBrowser(this.#look);
     this.source = new ActiveMqSource(surroundings, this.#look);
     this.sink = new ActiveMqSink(surroundings, this.#look, (reason) => this.#blocked(reason));
+    this.#durables = new DurableSubscriptions({
+      surroundings,
+      topics: () => this.#advisories.topics,
+      exists: (queue) => this.#look.exists(queue),
+      remembered: () => bindings.known(),
+    });
+    this.#buffers = new ActiveMqTopicBuffers(surroundings, this.#look, (queue) => this.source.isConsumed(queue));
     this.demand = this.#demand;
+    this.bindings = bindings;
     this.browser = this.#browser;
-    this.buffers = new ActiveMqTopicBuffers(this.#look);
+    this.buffers = this.#buffers;
     this.inventory = new ActiveMqInventory(this.#advisories, this.#look);
   }
 
@@ -189,6 +213,7 @@ export class ActiveMqBroker implements Broker {
       // Which queues there are is known before anything is done with them.
       const watch: OpenLine = (closed) => StompConnection.open(this.#config, uri, undefined, closed);
       await Promise.all([this.#look.attach(looking), this.#advisories.attach(watch, looking.session)]);
+      await this.#durables.read(looking);
       this.#feed({ was: 'opened', epoch });
     } catch (error) {
       this.#feed({ was: 'lost', epoch, fault: faultOf(error) });
@@ -268,6 +293,12 @@ export class ActiveMqBroker implements Broker {
     this.source.attach(consuming);
     this.#browser.attach(consuming);
     this.sink.attach(publishing);
+    this.#durables.attach();
+    if (this.#state.is !== 'master') return;
+    const uri = this.#config.uris[this.#state.uri] as ActiveMqUri;
+    this.#buffers.attach((clientId, closed) =>
+      StompConnection.open(this.#config, uri, clientId, (connection, error) => closed(connection.lost(error))),
+    );
   }
 
   #detach(): void {
@@ -275,12 +306,15 @@ export class ActiveMqBroker implements Broker {
     this.#browser.detach();
     this.sink.detach();
     this.#demand.detach();
+    this.#bindings.detach();
+    this.#durables.detach();
     this.#advisories.detach();
     this.#look.detach();
     this.#close();
   }
 
   #close(): void {
+    this.#closing = Promise.all([this.#closing, this.#buffers.detach()]);
     const lines = this.#lines;
     this.#lines = undefined;
     if (!lines) return;

@@ -3,6 +3,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { type Advisory, advisoryTopics, readAdvisory } from './advisory.ts';
 import type { StompConnection } from './connection.ts';
 import { ConsumerTable } from './consumer-table.ts';
+import { TopicTable } from './topics/topic-table.ts';
 
 /** How long the broker may take to tell what there is (ms). */
 const ANSWER_MS = 4_000;
@@ -16,6 +17,8 @@ export interface AdvisoryListener {
   known(): void;
   /** Something may have changed about these queues, or about connections. */
   changed(queues: Iterable<string>): void;
+  /** Who consumes from topics may have changed. */
+  topicsChanged(): void;
   queueGone(queue: string): void;
   /** The broker does not tell, and why. */
   blind(reason: string): void;
@@ -29,6 +32,7 @@ export type OpenLine = (closed: (connection: StompConnection) => void) => Promis
 /** One look at everything, which goes on with what changes. */
 interface Generation {
   readonly table: ConsumerTable;
+  readonly topics: TopicTable;
   readonly subscriptions: string[];
   readonly canary: string;
   /** Not complete after a while; it may still become so. */
@@ -48,6 +52,8 @@ export class Advisories {
   #connection: StompConnection | undefined;
   #current: Generation | undefined;
   #coming: Generation | undefined;
+  /** Durable subscriptions without a consumer are told of when that goes, and not again. */
+  #lastTopics: TopicTable | undefined;
   #cancelWake: () => void = () => {};
   #canaries = 0;
   #settled: () => void = () => {};
@@ -60,6 +66,11 @@ export class Advisories {
   /** What is known; undefined: nothing, or nothing yet. */
   get table(): ConsumerTable | undefined {
     return this.#current?.table;
+  }
+
+  /** Who consumes from topics; undefined: that is not known, or not yet. */
+  get topics(): TopicTable | undefined {
+    return this.#current?.topics;
   }
 
   /** The connection that advisories come by; undefined: there is none at present. */
@@ -131,6 +142,7 @@ export class Advisories {
     this.#end(this.#coming);
     const generation: Generation = {
       table: new ConsumerTable([connection.session, this.#own]),
+      topics: new TopicTable(this.#lastTopics),
       subscriptions: [],
       canary: `/temp-queue/tombolo-canary-${++this.#canaries}`,
       late: false,
@@ -167,7 +179,9 @@ export class Advisories {
       return;
     }
     const queues = generation.table.take(advisory);
+    const ofTopics = generation.topics.take(advisory);
     if (generation !== this.#current) return;
+    if (ofTopics) this.#listener.topicsChanged();
     if (advisory.is === 'queue-gone') this.#listener.queueGone(advisory.queue);
     this.#listener.changed(queues);
   }
@@ -175,6 +189,7 @@ export class Advisories {
   #complete(): void {
     this.#end(this.#current);
     this.#current = this.#coming;
+    this.#lastTopics = this.#current?.topics;
     this.#coming = undefined;
     this.#listener.known();
     this.#settled();

@@ -4,6 +4,8 @@ import type { StompFrame } from './stomp-codec.ts';
 export type Advisory =
   | { readonly is: 'consumer'; readonly consumer: ConsumerFact }
   | { readonly is: 'consumer-gone'; readonly id: string }
+  /** A durable subscription was removed. */
+  | { readonly is: 'subscription-gone'; readonly clientId: string; readonly subscription: string }
   | { readonly is: 'queue'; readonly queue: string }
   | { readonly is: 'queue-gone'; readonly queue: string }
   | { readonly is: 'connection'; readonly id: string; readonly clientId: string; readonly from: string }
@@ -15,6 +17,10 @@ export interface ConsumerFact {
   readonly connection: string;
   /** Of a composite destination all queues; with wildcards, as they are. */
   readonly queues: readonly string[];
+  /** Likewise. */
+  readonly topics: readonly string[];
+  /** The name of the durable subscription that it is the consumer of. */
+  readonly subscription: string | undefined;
   /** It consumes from a temporary queue, which is its own connection's. */
   readonly temporary: boolean;
   readonly prefetch: number;
@@ -27,11 +33,12 @@ export interface ConsumerFact {
   readonly selector: string | undefined;
 }
 
-/** The topics that tell of queues, their consumers, and connections. A subscriber is first told of all that there are. */
+/** The topics that tell of queues, consumers, and connections. A subscriber is first told of all that there are. */
 export const advisoryTopics = [
   '/topic/ActiveMQ.Advisory.Connection',
   '/topic/ActiveMQ.Advisory.Queue',
   '/topic/ActiveMQ.Advisory.Consumer.Queue.>',
+  '/topic/ActiveMQ.Advisory.Consumer.Topic.>',
 ] as const;
 
 interface Destination {
@@ -48,6 +55,7 @@ interface ConsumerInfo {
   readonly browser: boolean;
   readonly networkSubscription?: boolean;
   readonly selector?: string;
+  readonly subscriptionName?: string;
 }
 
 interface ObjectId {
@@ -66,6 +74,7 @@ interface Body {
     readonly clientIp?: string;
   };
   readonly RemoveInfo?: { readonly objectId: ObjectId };
+  readonly RemoveSubscriptionInfo?: { readonly clientId: string; readonly subscriptionName: string };
 }
 
 /** Undefined: it tells nothing that is of interest. */
@@ -81,11 +90,16 @@ export function readAdvisory({ body }: StompFrame): Advisory | undefined {
     DestinationInfo: destination,
     ConnectionInfo: connection,
     RemoveInfo: removed,
+    RemoveSubscriptionInfo: unsubscribed,
   } = told;
   if (consumer) return { is: 'consumer', consumer: factOf(consumer) };
   if (removed?.objectId['@class'] === 'ConsumerId') return { is: 'consumer-gone', id: idOf(removed.objectId) };
   if (removed?.objectId['@class'] === 'ConnectionId')
     return { is: 'connection-gone', id: String(removed.objectId.value) };
+  if (unsubscribed) {
+    const { clientId, subscriptionName } = unsubscribed;
+    return { is: 'subscription-gone', clientId, subscription: subscriptionName };
+  }
   if (connection) {
     const { connectionId, clientId = '', clientIp = '' } = connection;
     return { is: 'connection', id: connectionId.value, clientId, from: clientIp };
@@ -101,11 +115,13 @@ export function readAdvisory({ body }: StompFrame): Advisory | undefined {
 }
 
 function factOf(info: ConsumerInfo): ConsumerFact {
-  const { destination, consumerId, selector } = info;
+  const { destination, consumerId, selector, subscriptionName } = info;
   return {
     id: idOf(consumerId),
     connection: consumerId.connectionId ?? '',
-    queues: queuesOf(destination.string ?? ''),
+    queues: namesOf(destination, 'queue'),
+    topics: namesOf(destination, 'topic'),
+    subscription: subscriptionName,
     temporary: destination['@class'] === 'ActiveMQTempQueue',
     prefetch: info.prefetchSize,
     priority: info.priority,
@@ -117,12 +133,14 @@ function factOf(info: ConsumerInfo): ConsumerFact {
   };
 }
 
-/** `a,queue://b,topic://c` are the queues a and b. */
-function queuesOf(destination: string): string[] {
-  return destination
-    .split(',')
-    .filter((part) => !part.startsWith('topic://'))
-    .map((part) => part.replace(/^queue:\/\//, ''));
+/** Of a queue `a,queue://b,topic://c` are a and b queues, and c is a topic; a name without kind is of that of the whole. */
+function namesOf({ '@class': itsClass, string = '' }: Destination, kind: 'queue' | 'topic'): string[] {
+  if (itsClass === 'ActiveMQTempTopic') return [];
+  const own = itsClass === 'ActiveMQTopic' ? 'topic' : 'queue';
+  return string.split(',').flatMap((part) => {
+    const [, prefix = own, name = part] = /^(queue|topic):\/\/(.*)$/.exec(part) ?? [];
+    return prefix === kind ? [name] : [];
+  });
 }
 
 function idOf({ connectionId, sessionId, value }: ObjectId): string {

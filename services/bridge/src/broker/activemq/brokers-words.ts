@@ -80,15 +80,24 @@ export function lostFault(error: unknown, address: string): Fault {
 
 /** Why the broker refused something about a queue. */
 export function queueFault(error: unknown, doing: string, queue: string, address: string): Fault {
+  return destinationFault(error, `${doing} queue "${queue}"`, address);
+}
+
+/** Why the broker refused something about a topic. */
+export function topicFault(error: unknown, doing: string, topic: string, address: string): Fault {
+  return destinationFault(error, `${doing} topic "${topic}"`, address);
+}
+
+function destinationFault(error: unknown, doing: string, address: string): Fault {
   if (error instanceof Fault) return error;
   const fault = (code: FaultCode, text: string) => new Fault(code, text, { cause: error });
   if (error instanceof Refused && isForbidden(error.refusal)) {
     return fault(
       'TOMBOLO_NO_PERMISSION',
-      `${doing} queue "${queue}" at ${address} is not permitted: ${error.message}. Grant it (authorizationEntry in activemq.xml).`,
+      `${doing} at ${address} is not permitted: ${error.message}. Grant it (authorizationEntry in activemq.xml).`,
     );
   }
-  return fault('TOMBOLO_QUEUE_REFUSED', `${doing} queue "${queue}" at ${address} failed: ${messageOf(error)}.`);
+  return fault('TOMBOLO_QUEUE_REFUSED', `${doing} at ${address} failed: ${messageOf(error)}.`);
 }
 
 /** There is no such queue, as far as the broker's advisories tell. */

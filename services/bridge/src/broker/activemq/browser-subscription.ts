@@ -5,6 +5,8 @@ import type { StompFrame } from './stomp-codec.ts';
 /** Messages that the broker sends ahead while a queue is browsed. One is too few: the end would come after the first. */
 const AHEAD = 64;
 const REMOVE_MS = 5_000;
+/** So often a queue is looked into in vain before what it shows is taken to be held by others. */
+const FRUITLESS_LOOKS = 5;
 
 /** A browser of ActiveMQ: it is shown every message, those that consumers hold among them, and takes none out of sight. */
 export class BrowserSubscription {
@@ -103,16 +105,29 @@ export async function removeOne(connection: StompConnection, queue: string, mess
   }
 }
 
-/** Consumes what is in the queue, as far as it is shown. */
+/** Consumes what is in the queue, as far as others do not hold it. Rejects with a Fault. */
 export async function removeAll(connection: StompConnection, queue: string): Promise<void> {
-  const subscription = new BrowserSubscription(connection, queue);
+  let removed = 0;
+  const id = connection.subscriber((frames) => {
+    removed += frames.length;
+  });
   try {
-    for (let frame = await subscription.next(); frame; frame = await subscription.next()) {
-      await removeOne(connection, queue, frame.headers.get('message-id') ?? '');
+    await connection.request('SUBSCRIBE', [
+      ['id', id],
+      ['destination', `/queue/${queue}`],
+      ['ack', 'auto'],
+      ['activemq.prefetchSize', '1000'],
+    ]);
+    // The broker reads from its store at leisure: it has no more when it shows none, or gives none for a while.
+    for (let fruitless = 0; fruitless < FRUITLESS_LOOKS; ) {
+      const before = removed;
+      if ((await countByBrowsing(connection, queue, 1)) === 0) break;
+      fruitless = removed > before ? 0 : fruitless + 1;
     }
+    await connection.request('UNSUBSCRIBE', [['id', id]]);
   } catch (error) {
     throw queueFault(error, 'Clearing', queue, connection.address);
   } finally {
-    subscription.close();
+    connection.unsubscribed(id);
   }
 }

@@ -64,6 +64,8 @@ export class ConsumerTable {
       case 'connection-gone':
         this.#connections.delete(advisory.id);
         return [];
+      case 'subscription-gone':
+        return [];
     }
   }
 

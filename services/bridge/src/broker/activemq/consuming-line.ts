@@ -2,9 +2,11 @@ import type { Consumer, ConsumerHandler, Delivery } from '../port.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { queueFault } from './brokers-words.ts';
 import type { Receiver, StompConnection } from './connection.ts';
-import { mayHideBody, toEnvelope } from './mapping/to-envelope.ts';
+import { leaveHidden } from './hidden-bodies.ts';
+import { toEnvelope } from './mapping/to-envelope.ts';
 import { QueueTap } from './queue-tap.ts';
 import { encodeFrame, type StompFrame } from './stomp-codec.ts';
+import { released } from './topics/captured-message.ts';
 
 /** How long acknowledgements of a cancelled consumer may be held back (ms). */
 const DEFER_MS = 1_000;
@@ -117,6 +119,12 @@ export class ConsumingLine {
     this.#roundTrip(done);
   }
 
+  /** Somebody draws on the queue, or is about to. */
+  isConsumed(queue: string): boolean {
+    const tapped = [...this.#tappings].some(({ tap, consumer }) => consumer && tap.queue === queue);
+    return tapped || [...this.#waiting].some(({ request }) => request.queue === queue);
+  }
+
   queueGone(queue: string): void {
     for (const tapping of [...this.#tappings]) {
       if (tapping.tap.queue !== queue) continue;
@@ -164,35 +172,14 @@ export class ConsumingLine {
       ...{ tap, key: keyOf(request), priority },
       // One receiver for all of its subscriptions: together they are in the queue's order.
       receive: (messages) => {
-        tap.arrived(this.#whole(queue, messages));
+        const { log } = this.#surroundings;
+        tap.arrived(leaveHidden(released(queue, messages), this.#connection, log, { queue }));
         this.#perform(tapping);
       },
       ...{ consumer: undefined, isEnding: false, oversizedSince: Number.POSITIVE_INFINITY, cancelWake: () => {} },
     };
     this.#tappings.add(tapping);
     return tapping;
-  }
-
-  /**
-   * Those that the broker shows completely. The others it has to keep: NACK moves them as they are to its own dead letter queue, while
-   * to acknowledge one would destroy what was not seen of it.
-   */
-  #whole(queue: string, messages: readonly StompFrame[]): readonly StompFrame[] {
-    const hidden = messages.filter(({ headers, body }) => mayHideBody(headers, body));
-    if (hidden.length === 0) return messages;
-    const ids = hidden.map(({ headers }) => headers.get('ack') ?? '');
-    this.#connection.write(Buffer.concat(ids.map((id) => encodeFrame('NACK', [['id', id]]))));
-    this.#surroundings.log.warn(
-      {
-        queue,
-        messages: hidden.length,
-        messageId: hidden[0]?.headers.get('message-id'),
-        advice:
-          'STOMP does not show the bodies of Map, Object and Stream messages: exclude this queue, or send texts or bytes.',
-      },
-      'messages without a visible body are left to the broker, in its dead letter queue',
-    );
-    return messages.filter((message) => !hidden.includes(message));
   }
 
   #begin(tapping: Tapping, consumer: Drawing): void {

@@ -7,6 +7,7 @@ import type { StompConnection } from './connection.ts';
 import type { ConsumerTable } from './consumer-table.ts';
 import { Replies } from './replies.ts';
 import { type QueueStatistics, readStatistics } from './statistics.ts';
+import { isBuffer } from './topics/captured-message.ts';
 
 /** Every queue of ActiveMQ: it stays until somebody deletes it, and keeps what is persistent. */
 export const queueProperties: QueueProperties = { type: 'classic', durable: true };
@@ -40,6 +41,7 @@ export interface TableView {
  */
 export class QueueLook {
   readonly #view: TableView;
+  #hasBuffer: (buffer: string) => boolean | undefined = () => undefined;
   #connection: StompConnection | undefined;
   #replies: Replies | undefined;
   /** Where the statistics plugin is asked, and whether it answers. */
@@ -99,9 +101,18 @@ export class QueueLook {
     this.#replies = undefined;
   }
 
+  /**
+   * Nobody can delete a queue over STOMP: which topic buffers count as there is for others to say.
+   * @param has undefined: that is not known
+   */
+  buffersToldBy(has: (buffer: string) => boolean | undefined): void {
+    this.#hasBuffer = has;
+  }
+
   /** Undefined: that cannot be known. */
   exists(queue: string): boolean | undefined {
     const { table } = this.#view;
+    if (isBuffer(queue) && this.#hasBuffer(queue) === false) return false;
     if (!table) return undefined;
     if (!table.has(queue)) return this.#declared.has(queue);
     this.#declared.delete(queue);

@@ -83,6 +83,11 @@ export class ActiveMqSource implements Source {
     return this.#look.deleteIfIdle(queue);
   }
 
+  /** Somebody draws on the queue. */
+  isConsumed(queue: string): boolean {
+    return this.#line?.isConsumed(queue) ?? false;
+  }
+
   /** The queue is gone: its consumers end. */
   queueGone(queue: string): void {
     this.#line?.queueGone(queue);

@@ -38,8 +38,8 @@ describe('what this version does not do', () => {
       expect(said).not.toContain(word);
   });
 
-  it('is that topics of ActiveMQ stay where they are', () => {
-    const connector = { dynamicallyIncludedDestinations: [{ topic: 'prices.>' }] };
+  it('is that ActiveMQ has no exchanges, and not that it has no topics', () => {
+    const connector = { dynamicallyIncludedDestinations: [{ topic: 'prices.>' }, { exchange: 'events' }] };
     const broker = { type: 'activemq', uris: ['stomp://broker:61613'] };
     // Two clusters may not be one broker; of the own one the type counts.
     const topology = topologyOf(connector);
@@ -48,7 +48,10 @@ describe('what this version does not do', () => {
       broker: { ...topology.clusters['west']!.broker!, ...broker } as const,
     };
     const mixed = { ...topology, clusters: { ...topology.clusters, west } } as typeof topology;
-    expect(limitations(mixed, 'west').join()).toContain('topics of ActiveMQ');
+    expect(limitations(mixed, 'west')).toEqual([expect.stringContaining('no exchange events')]);
     expect(limitations(topology, 'west')).toEqual([]);
+    const topics = { dynamicallyIncludedDestinations: [{ topic: 'prices.>' }] };
+    const { connectors } = topologyOf(topics);
+    expect(limitations({ ...mixed, connectors }, 'west')).toEqual([]);
   });
 });
