@@ -5,6 +5,7 @@ import type { ContractWorld } from '@tombolo/testing/broker-contract';
 import { FlakyProxy } from '@tombolo/testing/flaky-proxy';
 import { deleteQueue } from '@tombolo/testing/openwire';
 import { ActiveMqBroker } from '../../src/broker/activemq/active-broker.ts';
+import { readAdvisory } from '../../src/broker/activemq/advisory.ts';
 import type { ActiveMqBrokerConfig } from '../../src/broker/activemq/config.ts';
 import type { BrokerState } from '../../src/broker/port.ts';
 import { memoryLog } from './rabbit-world.ts';
@@ -18,7 +19,7 @@ export interface ActiveMqWorld extends ContractWorld {
   application(headers?: readonly (readonly [string, string])[]): Promise<StompClient>;
 }
 
-/** The contract's world on a real node, which has no virtual hosts: what a test made is deleted after it. */
+/** The contract's world on a real node, which has no virtual hosts: all queues are deleted after each test. */
 export async function openActiveMqWorld(
   node: ActiveMqNode,
   overrides: Partial<ActiveMqBrokerConfig> = {},
@@ -43,7 +44,6 @@ export async function openActiveMqWorld(
     control ??= await application();
     return control;
   };
-  const made = new Set<string>();
   const noExchanges = async () => {
     throw new Error('ActiveMQ has no exchanges');
   };
@@ -58,20 +58,16 @@ export async function openActiveMqWorld(
       return { broker: new ActiveMqBroker(config, listener, { clock: systemClock, random: Math.random, log }), states };
     },
     async declare(queue) {
-      made.add(queue);
       const end = await (await its()).subscribe(`/queue/${queue}`, () => {}, [['selector', 'FALSE']]);
       await end();
     },
     async publish(queue, body) {
-      made.add(queue);
       await (await its()).send(`/queue/${queue}`, body);
     },
     async deleteQueue(queue) {
-      made.delete(queue);
       await deleteQueue(node.openwirePort, queue);
     },
     async addConsumer(queue, { prefetch, priority }) {
-      made.add(queue);
       const end = await (await its()).subscribe(`/queue/${queue}`, () => {}, [
         ['ack', 'client-individual'],
         // ActiveMQ knows no consumer that takes without bound.
@@ -115,9 +111,30 @@ export async function openActiveMqWorld(
       await awaitUntil(what, condition, { withinMs: 25_000 });
     },
     async close() {
-      for (const client of clients) client.close();
       await proxy.close();
-      for (const queue of made) await deleteQueue(node.openwirePort, queue).catch(() => {});
+      for (const queue of await queuesOf(await application())) await deleteQueue(node.openwirePort, queue);
+      for (const client of clients) client.close();
     },
   };
+}
+
+/** All queues that there are: a new subscriber is told of each, and then of what it sends to itself. */
+async function queuesOf(client: StompClient): Promise<Set<string>> {
+  const queues = new Set<string>();
+  let told = false;
+  await client.subscribe('/temp-queue/end', () => {
+    told = true;
+  });
+  await client.subscribe(
+    '/topic/ActiveMQ.Advisory.Queue',
+    (frame) => {
+      const advisory = readAdvisory(frame);
+      if (advisory?.is === 'queue') queues.add(advisory.queue);
+      if (advisory?.is === 'queue-gone') queues.delete(advisory.queue);
+    },
+    [['transformation', 'jms-advisory-json']],
+  );
+  await client.send('/temp-queue/end', 'all were told');
+  await awaitUntil('all queues are told', () => told);
+  return queues;
 }

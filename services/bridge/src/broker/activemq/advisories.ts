@@ -3,12 +3,17 @@ import type { Surroundings } from '../surroundings.ts';
 import { type Advisory, advisoryTopics, readAdvisory } from './advisory.ts';
 import type { StompConnection } from './connection.ts';
 import { ConsumerTable } from './consumer-table.ts';
+import { Replies } from './replies.ts';
 import { TopicTable } from './topics/topic-table.ts';
 
 /** How long the broker may take to tell what there is (ms). */
 const ANSWER_MS = 4_000;
 /** How often everything is asked anew: events may have crossed what was told at the beginning (ms). */
 const ANEW_MS = 60_000;
+/** How long the broker may take to make a consumer whose prefetch is not known (ms). */
+const MAKING_MS = 200;
+/** Of the time that it took to be told of everything, until that is asked for again for the sake of such consumers. */
+const LOOK_REST = 10;
 /** How often it is tried again when the broker did not answer (ms). */
 const RETRY_MS = 15_000;
 
@@ -34,28 +39,32 @@ interface Generation {
   readonly table: ConsumerTable;
   readonly topics: TopicTable;
   readonly subscriptions: string[];
-  readonly canary: string;
+  readonly askedAt: number;
   /** Not complete after a while; it may still become so. */
   late: boolean;
+  /** It never will be: the broker does not let this user subscribe to all. */
+  refused: boolean;
 }
 
 /**
  * What the broker's advisories tell, over a connection of their own, which a standby has too. A new subscriber is told of everything
- * that there is, and then of a consumer of the bridge's own, by which it knows that this was all. Without XStream among its jars the
- * broker cannot write advisories as JSON: it ends the connection, or is silent, and says why in its own log only.
+ * that there is, its own connection among it; a message to itself comes after that, by which it knows that this was all. Without XStream
+ * among its jars the broker cannot write advisories as JSON: it ends the connection, or is silent, and says why in its own log only.
  */
 export class Advisories {
   readonly #surroundings: Surroundings;
   readonly #listener: AdvisoryListener;
   #open: OpenLine | undefined;
   #own = '';
-  #connection: StompConnection | undefined;
+  #line: { readonly connection: StompConnection; readonly replies: Replies } | undefined;
   #current: Generation | undefined;
   #coming: Generation | undefined;
   /** Durable subscriptions without a consumer are told of when that goes, and not again. */
   #lastTopics: TopicTable | undefined;
   #cancelWake: () => void = () => {};
-  #canaries = 0;
+  /** Undefined: consumers are not looked at once more. */
+  #cancelLook: (() => void) | undefined;
+  #lookFrom = 0;
   #settled: () => void = () => {};
 
   constructor(surroundings: Surroundings, listener: AdvisoryListener) {
@@ -75,7 +84,15 @@ export class Advisories {
 
   /** The connection that advisories come by; undefined: there is none at present. */
   get connection(): StompConnection | undefined {
-    return this.#connection;
+    return this.#line?.connection;
+  }
+
+  /**
+   * Resolves when all that the broker has told of before this call is known: somebody may just have made a queue. At once, when the
+   * broker does not tell.
+   */
+  async caughtUp(): Promise<void> {
+    if (this.#current) await this.#line?.replies.echo(ANSWER_MS);
   }
 
   /**
@@ -95,11 +112,13 @@ export class Advisories {
 
   detach(): void {
     this.#open = undefined;
-    void this.#connection?.close();
-    this.#connection = undefined;
+    void this.#line?.connection.close();
+    this.#letGo();
     this.#current = undefined;
     this.#coming = undefined;
     this.#cancelWake();
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
     this.#settled();
   }
 
@@ -107,13 +126,13 @@ export class Advisories {
   anew(): void {
     const open = this.#open;
     if (!open || (this.#coming && !this.#coming.late)) return;
-    if (this.#connection) return this.#ask(this.#connection);
+    if (this.#line) return this.#ask();
     this.#later(RETRY_MS, () => this.anew());
     open((connection) => this.#closed(connection)).then(
       (connection) => {
-        if (this.#open !== open || this.#connection) return void connection.close();
-        this.#connection = connection;
-        this.#ask(connection);
+        if (this.#open !== open || this.#line) return void connection.close();
+        this.#line = { connection, replies: new Replies(connection, 'tombolo-echo') };
+        this.#ask();
       },
       (error: unknown) => {
         if (this.#open === open) this.#silent(`no connection for them could be opened: ${messageOf(error)}`);
@@ -123,9 +142,9 @@ export class Advisories {
 
   /** Before anything was told it means that the broker cannot tell; later, whoever opened it knows what that means. */
   #closed(connection: StompConnection): void {
-    if (this.#connection !== connection) return;
+    if (this.connection !== connection) return;
     const wasComplete = this.#current !== undefined;
-    this.#connection = undefined;
+    this.#letGo();
     this.#current = undefined;
     this.#coming = undefined;
     if (wasComplete) return this.#listener.lost();
@@ -133,19 +152,29 @@ export class Advisories {
     this.#silent('it ended the connection when it was to send one as JSON');
   }
 
+  #letGo(): void {
+    this.#line?.replies.end();
+    this.#line = undefined;
+  }
+
   #silent(reason: string): void {
     if (!this.#current) this.#listener.blind(reason);
     this.#settled();
   }
 
-  #ask(connection: StompConnection): void {
+  #ask(): void {
+    const line = this.#line;
+    if (!line) return;
+    const { connection, replies } = line;
     this.#end(this.#coming);
+    const table = new ConsumerTable([connection.session, this.#own]);
     const generation: Generation = {
-      table: new ConsumerTable([connection.session, this.#own]),
+      table,
       topics: new TopicTable(this.#lastTopics),
       subscriptions: [],
-      canary: `/temp-queue/tombolo-canary-${++this.#canaries}`,
+      askedAt: this.#surroundings.clock.now(),
       late: false,
+      refused: false,
     };
     this.#coming = generation;
     for (const destination of advisoryTopics) {
@@ -159,37 +188,45 @@ export class Advisories {
         ['transformation', 'jms-advisory-json'],
       ];
       connection.request('SUBSCRIBE', headers).catch((error: unknown) => {
-        if (this.#connection === connection) this.#fail(generation, `it refuses ${destination}: ${messageOf(error)}`);
+        generation.refused = true;
+        if (this.connection === connection) this.#fail(generation, `it refuses ${destination}: ${messageOf(error)}`);
       });
     }
-    const id = connection.subscriber(() => {});
-    generation.subscriptions.push(id);
-    connection.send('SUBSCRIBE', [
-      ['id', id],
-      ['destination', generation.canary],
-    ]);
+    void replies.echo(ANEW_MS).then((came) => {
+      if (!came || generation.refused || generation !== this.#coming) return;
+      if (table.knows(connection.session)) this.#complete(generation);
+      else this.#fail(generation, 'it sent none');
+    });
     this.#later(ANSWER_MS, () => this.#fail(generation, 'it sent none within a few seconds'));
   }
 
   #take(generation: Generation, advisory: Advisory | undefined): void {
     if (!advisory || (generation !== this.#current && generation !== this.#coming)) return;
-    if (advisory.is === 'consumer' && advisory.consumer.temporary) {
-      // Only this connection's own temporary queues are the canary.
-      if (generation === this.#coming && advisory.consumer.connection === this.#connection?.session) this.#complete();
-      return;
-    }
     const queues = generation.table.take(advisory);
     const ofTopics = generation.topics.take(advisory);
     if (generation !== this.#current) return;
     if (ofTopics) this.#listener.topicsChanged();
     if (advisory.is === 'queue-gone') this.#listener.queueGone(advisory.queue);
+    if (advisory.is === 'consumer' && advisory.consumer.prefetch === 0) this.#lookAgain();
     this.#listener.changed(queues);
   }
 
-  #complete(): void {
+  /** What a consumer can take is known when the broker has made it: whoever asks for everything is told what holds by then. */
+  #lookAgain(): void {
+    const { clock } = this.#surroundings;
+    this.#cancelLook ??= clock.wake(Math.max(clock.now() + MAKING_MS, this.#lookFrom), () => {
+      this.#cancelLook = undefined;
+      if (this.#coming && !this.#coming.late) this.#lookAgain();
+      else this.anew();
+    });
+  }
+
+  #complete(generation: Generation): void {
+    const now = this.#surroundings.clock.now();
+    this.#lookFrom = now + (now - generation.askedAt) * LOOK_REST;
     this.#end(this.#current);
-    this.#current = this.#coming;
-    this.#lastTopics = this.#current?.topics;
+    this.#current = generation;
+    this.#lastTopics = generation.topics;
     this.#coming = undefined;
     this.#listener.known();
     this.#settled();
@@ -206,8 +243,8 @@ export class Advisories {
 
   #end(generation: Generation | undefined): void {
     for (const id of generation?.subscriptions ?? []) {
-      this.#connection?.unsubscribed(id);
-      this.#connection?.send('UNSUBSCRIBE', [['id', id]]);
+      this.connection?.unsubscribed(id);
+      this.connection?.send('UNSUBSCRIBE', [['id', id]]);
     }
   }
 

@@ -23,6 +23,11 @@ export interface ConsumerFact {
   readonly subscription: string | undefined;
   /** It consumes from a temporary queue, which is its own connection's. */
   readonly temporary: boolean;
+  /**
+   * 0: it asks for each message, or the broker is just making it. Where a receipt is asked for, STOMP subscribes with 0, and sets what was
+   * asked for after the receipt (ProtocolConverter.onStompSubscribe); the advisory shows what it is when it is written. AMQP 1.0
+   * begins with 0 as well.
+   */
   readonly prefetch: number;
   readonly priority: number;
   readonly exclusive: boolean;
@@ -81,7 +86,7 @@ interface Body {
 export function readAdvisory({ body }: StompFrame): Advisory | undefined {
   let told: Body;
   try {
-    told = JSON.parse(body.toString('utf8')) as Body;
+    told = JSON.parse(asTexts(body.toString('utf8'))) as Body;
   } catch {
     return undefined;
   }
@@ -112,6 +117,11 @@ export function readAdvisory({ body }: StompFrame): Advisory | undefined {
     };
   }
   return undefined;
+}
+
+/** Jettison writes a name that looks like a whole number, or like true or false, without quotes. */
+function asTexts(json: string): string {
+  return json.replace(/"(string|clientId|selector)":(true|false|-?\d+)(?=[,}])/g, '"$1":"$2"');
 }
 
 function factOf(info: ConsumerInfo): ConsumerFact {

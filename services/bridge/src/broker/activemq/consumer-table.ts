@@ -77,6 +77,11 @@ export class ConsumerTable {
     return this.#queues.has(queue);
   }
 
+  /** Whether the broker has told of the connection with this id. */
+  knows(connection: string): boolean {
+    return this.#connections.has(connection);
+  }
+
   /** Where the connection with this client id comes from; undefined: there is none. */
   holder(clientId: string): string | undefined {
     for (const connection of this.#connections.values()) if (connection.clientId === clientId) return connection.from;

@@ -31,7 +31,7 @@ export class ActiveMqBrowser implements QueueBrowser {
   async browse(queue: string): Promise<Browsing> {
     const connection = this.#connection;
     if (!connection?.isOpen) throw notConnected(`Reading queue "${queue}"`);
-    const isAbsent = this.#look.exists(queue) === false;
+    const isAbsent = await this.#look.isAbsent(queue);
     let subscription: BrowserSubscription | undefined;
     let removing: Promise<unknown> = Promise.resolve();
     let tag = 0;

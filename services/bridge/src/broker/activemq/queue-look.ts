@@ -5,6 +5,7 @@ import { notConnected, queueFault } from './brokers-words.ts';
 import { countByBrowsing, removeAll } from './browser-subscription.ts';
 import type { StompConnection } from './connection.ts';
 import type { ConsumerTable } from './consumer-table.ts';
+import { isQueueName } from './mapping/destinations.ts';
 import { Replies } from './replies.ts';
 import { type QueueStatistics, readStatistics } from './statistics.ts';
 import { isBuffer } from './topics/captured-message.ts';
@@ -32,6 +33,8 @@ export interface Counts {
 /** Where the broker's queues are known from; undefined: advisories do not come. */
 export interface TableView {
   readonly table: ConsumerTable | undefined;
+  /** Resolves when it tells of all that the broker has told before this call. */
+  caughtUp(): Promise<void>;
 }
 
 /**
@@ -61,7 +64,7 @@ export class QueueLook {
   /** Resolves when it is known which process the broker is. */
   attach(connection: StompConnection): Promise<void> {
     this.#connection = connection;
-    const replies = new Replies(connection);
+    const replies = new Replies(connection, 'tombolo-replies');
     this.#replies = replies;
     this.#declared.clear();
     this.#counts.clear();
@@ -71,7 +74,7 @@ export class QueueLook {
   /** The broker can write JSON, over this connection: its statistics plugin is asked, if it has one. */
   askStatistics(connection: StompConnection): void {
     if (this.#statistics?.connection === connection) return;
-    const replies = new Replies(connection, 'jms-map-json');
+    const replies = new Replies(connection, 'tombolo-statistics', 'jms-map-json');
     // To a topic: where the plugin is missing, nobody gets it and no queue is made for it.
     const answers = replies.ask('/topic/ActiveMQ.Statistics.Broker', ANSWER_MS).then((reply) => reply !== undefined);
     this.#statistics = { connection, replies, answers };
@@ -113,10 +116,20 @@ export class QueueLook {
   exists(queue: string): boolean | undefined {
     const { table } = this.#view;
     if (isBuffer(queue) && this.#hasBuffer(queue) === false) return false;
-    if (!table) return undefined;
+    if (!table || !isQueueName(queue)) return undefined;
     if (!table.has(queue)) return this.#declared.has(queue);
     this.#declared.delete(queue);
     return true;
+  }
+
+  /**
+   * True: as of now there is no such queue, also when somebody has only just made it: it comes to be known a moment after he knows.
+   * False: there is, or that cannot be known.
+   */
+  async isAbsent(queue: string): Promise<boolean> {
+    if (this.exists(queue) !== false) return false;
+    await this.#view.caughtUp();
+    return this.exists(queue) === false;
   }
 
   queueGone(queue: string): void {
@@ -126,11 +139,11 @@ export class QueueLook {
   /** Ready messages and all consumers; undefined: there is no such queue. */
   async probe(queue: string): Promise<Counts | undefined> {
     const { connection } = this.#connected(`Looking at queue "${queue}"`);
-    if (this.exists(queue) === false) return undefined;
+    if (await this.isAbsent(queue)) return undefined;
     if (await this.#statistics?.answers) {
       const told = await this.#told(queue);
       if (told) return { ready: Math.max(0, told.size - told.inflight), consumers: told.consumers };
-      if (this.exists(queue) === false) return undefined;
+      if (await this.isAbsent(queue)) return undefined;
       throw new Fault('TOMBOLO_QUEUE_UNAVAILABLE', `${connection.address} did not tell how full queue "${queue}" is.`);
     }
     const held = this.#view.table?.prefetched(queue) ?? 0;
@@ -141,7 +154,7 @@ export class QueueLook {
   /** All messages of the queue, and how many of them are handed out, where that is known. */
   async holding(queue: string): Promise<{ ready: number; unacknowledged: number | undefined } | undefined> {
     const { connection } = this.#connected(`Looking at queue "${queue}"`);
-    if (this.exists(queue) === false) return undefined;
+    if (await this.isAbsent(queue)) return undefined;
     if (await this.#statistics?.answers) {
       const told = await this.#told(queue);
       return told && { ready: Math.max(0, told.size - told.inflight), unacknowledged: told.inflight };
@@ -194,7 +207,7 @@ export class QueueLook {
   /** Removes every message of the queue that nobody holds. Rejects with a Fault. */
   async clear(queue: string): Promise<'deleted' | 'absent'> {
     const { connection } = this.#connected(`Clearing queue "${queue}"`);
-    if (this.exists(queue) === false) return 'absent';
+    if (await this.isAbsent(queue)) return 'absent';
     await removeAll(connection, queue);
     return 'deleted';
   }

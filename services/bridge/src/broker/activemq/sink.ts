@@ -37,6 +37,8 @@ export class ActiveMqSink implements Sink {
   #waiting: Pending[] = [];
   readonly #underWay = new Set<Batch>();
   #scheduled = false;
+  /** It is being asked whether a queue is there that was not seen. */
+  #asking = false;
   #transactions = 0;
   #cancelWake: () => void = () => {};
 
@@ -105,6 +107,7 @@ export class ActiveMqSink implements Sink {
       this.#waiting = [];
       return tell(this.#surroundings, waiting, 'refused', 'the broker is not connected');
     }
+    if (this.#asking) return;
     let at = 0;
     while (at < this.#waiting.length && this.#underWay.size < batchesUnderWay) {
       const from = at;
@@ -112,15 +115,38 @@ export class ActiveMqSink implements Sink {
       while (at < this.#waiting.length && at - from < batchMessages && bytes < batchBytes) {
         bytes += (this.#waiting[at++] as Pending).publication.body.length;
       }
-      this.#store(connection, this.#waiting.slice(from, at));
+      const batch = this.#waiting.slice(from, at);
+      const unseen = batch.find((each) => this.#isUnseen(each));
+      if (unseen) {
+        this.#waiting = this.#waiting.slice(from);
+        return this.#ask(connection, unseen, batch.length);
+      }
+      this.#store(connection, batch);
     }
     if (at > 0) this.#waiting = this.#waiting.slice(at);
   }
 
+  #isUnseen({ publication: { exchange, routingKey } }: Pending): boolean {
+    return exchange === '' && this.#look.exists(routingKey) === false;
+  }
+
+  /** The first `length` that wait are stored once it is known which of their queues are there. What follows waits, for its order's sake. */
+  #ask(connection: StompConnection, { publication }: Pending, length: number): void {
+    this.#asking = true;
+    void this.#look.isAbsent(publication.routingKey).then(() => {
+      this.#asking = false;
+      // What waited before a connection was lost has been refused.
+      if (this.#connection !== connection) return this.#flush();
+      const batch = this.#waiting.slice(0, length);
+      this.#waiting = this.#waiting.slice(length);
+      this.#store(connection, batch);
+      this.#flush();
+    });
+  }
+
   #store(connection: StompConnection, given: readonly Pending[]): void {
     // ActiveMQ would make a queue that is not there; nobody would take what is in it.
-    const isAbsent = ({ publication: { exchange, routingKey } }: Pending) =>
-      exchange === '' && this.#look.exists(routingKey) === false;
+    const isAbsent = (each: Pending) => this.#isUnseen(each);
     const returned = given.filter(isAbsent);
     if (returned.length > 0) tell(this.#surroundings, returned, 'returned', undefined);
     const all = returned.length > 0 ? given.filter((each) => !isAbsent(each)) : given;

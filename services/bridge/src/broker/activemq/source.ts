@@ -49,10 +49,34 @@ export class ActiveMqSource implements Source {
       return { extend: () => {}, cancel: () => {} };
     };
     if (!line) return ended({ why: 'lost' });
-    if (this.#look.exists(request.queue) === false) {
-      return ended({ why: 'refused', fault: absent('Consuming', request.queue, line.address) });
-    }
-    return line.consume(request, handler);
+    return this.#look.exists(request.queue) === false
+      ? this.#consumeIfThere(line, request, handler)
+      : line.consume(request, handler);
+  }
+
+  /** Nothing is known of such a queue, which may have been made just now. */
+  #consumeIfThere(line: ConsumingLine, request: ConsumeRequest, handler: ConsumerHandler): Consumer {
+    let consumer: Consumer | undefined;
+    let extension = 0;
+    let cancelled = false;
+    void this.#look.isAbsent(request.queue).then((isAbsent) => {
+      if (this.#line !== line) return handler.ended({ why: 'lost' });
+      if (cancelled) return handler.ended({ why: 'cancelled' });
+      if (isAbsent) {
+        return handler.ended({ why: 'refused', fault: absent('Consuming', request.queue, line.address) });
+      }
+      consumer = line.consume({ ...request, prefetch: request.prefetch + extension }, handler);
+    });
+    return {
+      extend: (more) => {
+        if (consumer) consumer.extend(more);
+        else extension += more;
+      },
+      cancel: () => {
+        if (consumer) consumer.cancel();
+        else cancelled = true;
+      },
+    };
   }
 
   acknowledge(tokens: readonly DeliveryToken[]): void {

@@ -29,6 +29,11 @@ export function destinationOf({
   return exchange === '' ? queueDestination(routingKey) : topicPrefix + obeyedByNobody(routingKey);
 }
 
+/** False for what `queueNameOf` names as a whole: a topic, or a temporary destination. */
+export function isQueueName(name: string): boolean {
+  return !literalPrefixes.some((prefix) => name.startsWith(prefix));
+}
+
 /** The queue that a destination names; a topic and a temporary destination are named as a whole (also in `reply-to`). */
 export function queueNameOf(destination: string): string {
   return destination.startsWith(queuePrefix) ? destination.slice(queuePrefix.length) : destination;
@@ -36,7 +41,7 @@ export function queueNameOf(destination: string): string {
 
 /** The opposite of `queueNameOf`. `/temp-queue/…` would make ActiveMQ create one, so it is a queue's name like any other. */
 export function queueDestination(name: string): string {
-  return literalPrefixes.some((prefix) => name.startsWith(prefix)) ? name : queuePrefix + obeyedByNobody(name);
+  return isQueueName(name) ? queuePrefix + obeyedByNobody(name) : name;
 }
 
 /**

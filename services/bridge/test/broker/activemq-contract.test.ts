@@ -1,0 +1,78 @@
+import { ActiveMqNode, activemqMissing } from '@tombolo/testing/activemq';
+import { brokerContract } from '@tombolo/testing/broker-contract';
+import { consumeFrom } from '@tombolo/testing/contract-handles';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { QueueDemand } from '../../src/broker/port.ts';
+import { openActiveMqWorld } from './activemq-world.ts';
+
+describe.skipIf(activemqMissing())('ActiveMQ', () => {
+  let node: ActiveMqNode;
+  beforeAll(async () => {
+    node = await ActiveMqNode.start({ elements: { plugins: '<statisticsBrokerPlugin/>' } });
+  });
+  afterAll(() => node?.stop());
+
+  brokerContract({
+    name: 'a real ActiveMQ with its statistics plugin',
+    lacks: ['bounds', 'expiry', 'deletion', 'single-active-consumer'],
+    open: () => openActiveMqWorld(node),
+  });
+
+  describe('what advisories tell', () => {
+    /** A master in a world of its own, and all that it was told of demand, in order. */
+    async function watching() {
+      const world = await openActiveMqWorld(node);
+      const { broker, states } = world.adapter();
+      onTestFinished(async () => {
+        await broker.stop();
+        await world.close();
+      });
+      broker.claim(true);
+      broker.start();
+      await world.until('it is master', () => states.at(-1)?.is === 'master');
+      states.length = 0;
+      const told: QueueDemand[] = [];
+      const names = { matches: () => true, exact: [] };
+      const quiet = { created: () => {}, deleted: () => {}, visible: () => {} };
+      broker.demand.watch(names, { ...quiet, changed: (demand) => void told.push(demand) });
+      const capacity = (queue: string) => told.findLast((each) => each.queue === queue)?.capacity;
+      return { world, broker, states, told, capacity };
+    }
+
+    test('a queue whose name is a number, or a client id that is one, does not end the connection', async () => {
+      const { world, broker, states, capacity } = await watching();
+      const client = await world.application([['client-id', '4711']]);
+      for (const queue of ['12', 'true', '9007199254740993']) {
+        await client.subscribe(`/queue/${queue}`, () => {}, [['activemq.prefetchSize', '9']]);
+        await world.until('its consumer is seen', () => capacity(queue) === 9);
+      }
+      await world.declare('34');
+      await world.publish('34', Buffer.from('a message'));
+      const { got } = consumeFrom(broker, '34', 1);
+      await world.until('it comes', () => got.length === 1);
+      expect(states).toEqual([]);
+    });
+
+    test('consumers that the broker was just making are told with what they can take, not with one', async () => {
+      const { world, capacity } = await watching();
+      const queues = Array.from({ length: 50 }, (_, index) => `made.${index}`);
+      for (const queue of queues) await world.addConsumer(queue, { prefetch: 7 });
+      await world.until('all are right', () => queues.every((queue) => capacity(queue) === 7));
+    });
+
+    test('consumers that stay are not taken for gone while everything is asked for anew', async () => {
+      const { world, broker, told, capacity } = await watching();
+      const queues = Array.from({ length: 100 }, (_, index) => `stays.${index}`);
+      for (const queue of queues) await world.addConsumer(queue, { prefetch: 7 });
+      await world.until('all are right', () => queues.every((queue) => capacity(queue) === 7));
+      told.length = 0;
+      for (let round = 0; round < 5; round++) {
+        broker.demand.refresh();
+        const { remove } = await world.addConsumer(`round.${round}`, { prefetch: 3 });
+        await world.until('the new one is seen', () => capacity(`round.${round}`) === 3);
+        await remove();
+      }
+      expect(told.filter(({ queue }) => queue.startsWith('stays.'))).toEqual([]);
+    });
+  });
+});
