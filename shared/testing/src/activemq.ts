@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -23,6 +23,8 @@ export interface ActiveMqOptions {
   readonly store?: string;
   /** Elements inside `<broker>`, as in activemq.xml: policies, plugins. In the order that its schema asks for, by name. */
   readonly elements?: Readonly<Record<string, string>>;
+  /** It listens for STOMP over TLS too, shows this certificate, and wants one of this authority's of whoever connects. PEM files. */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile: string };
   /** True: resolves once the process runs, since a slave accepts no connection until its master is gone. */
   readonly slave?: boolean;
 }
@@ -43,6 +45,8 @@ process.once('exit', () => {
 export class ActiveMqNode {
   readonly name: string;
   readonly stompPort: number;
+  /** Of STOMP over TLS; nothing listens there without `tls`. */
+  readonly stompsPort: number;
   readonly openwirePort: number;
   /** Where its messages are; another node that is given it is its slave. */
   readonly store: string;
@@ -52,6 +56,7 @@ export class ActiveMqNode {
   private constructor(place: Place, child: ChildProcess) {
     this.name = place.name;
     this.stompPort = place.stompPort;
+    this.stompsPort = place.stompsPort;
     this.openwirePort = place.openwirePort;
     this.store = place.store;
     this.#base = place.base;
@@ -67,13 +72,21 @@ export class ActiveMqNode {
   static async start(options: ActiveMqOptions = {}): Promise<ActiveMqNode> {
     const missing = activemqMissing();
     if (missing) throw new Error(missing);
-    const [stompPort, openwirePort] = (await freePorts(2)) as [number, number];
+    const [stompPort, openwirePort, stompsPort] = (await freePorts(3)) as [number, number, number];
     const name = options.name ?? `tombolo${stompPort}`;
     const base = await mkdtemp(join(tmpdir(), `tombolo-activemq-${name}-`));
-    const place: Place = { name, base, stompPort, openwirePort, store: options.store ?? join(base, 'kahadb') };
+    const place: Place = {
+      name,
+      base,
+      stompPort,
+      stompsPort,
+      openwirePort,
+      store: options.store ?? join(base, 'kahadb'),
+    };
     await mkdir(join(base, 'conf'));
     await writeFile(join(base, 'conf', 'activemq.xml'), configuration(place, options));
     await writeFile(join(base, 'conf', 'log4j.properties'), logging);
+    if (options.tls) writeStores(join(base, 'conf'), options.tls);
     await mkdir(join(base, 'ext'));
     if (options.advisories !== false) {
       for (const each of jsonJars) await symlink(each, join(base, 'ext', each.slice(each.lastIndexOf('/') + 1)));
@@ -131,6 +144,7 @@ interface Place {
   readonly base: string;
   readonly store: string;
   readonly stompPort: number;
+  readonly stompsPort: number;
   readonly openwirePort: number;
 }
 
@@ -161,14 +175,36 @@ async function run(base: string): Promise<ChildProcess> {
   return child;
 }
 
-function configuration({ name, base, store, stompPort, openwirePort }: Place, options: ActiveMqOptions): string {
+const storePassword = 'of-the-stores';
+
+/** What Java reads its certificate and those that it trusts from. */
+function writeStores(directory: string, { certFile, keyFile, caFile }: NonNullable<ActiveMqOptions['tls']>): void {
+  const password = ['-passout', `pass:${storePassword}`];
+  const keys = ['-export', '-in', certFile, '-inkey', keyFile, ...password, '-out', join(directory, 'keys.p12')];
+  execFileSync('openssl', ['pkcs12', ...keys], { stdio: 'pipe' });
+  // openssl does not mark a certificate as trusted in the way that Java asks for.
+  const trust = ['-keystore', join(directory, 'trust.p12'), '-storetype', 'PKCS12', '-storepass', storePassword];
+  execFileSync('keytool', ['-importcert', '-noprompt', '-alias', 'ca', '-file', caFile, ...trust], { stdio: 'pipe' });
+}
+
+function configuration(place: Place, options: ActiveMqOptions): string {
+  const { name, base, store, stompPort, stompsPort, openwirePort } = place;
+  const secure = `<transportConnector name="stomps" uri="stomp+nio+ssl://127.0.0.1:${stompsPort}?needClientAuth=true"/>`;
   const elements: Record<string, string> = {
     ...options.elements,
     persistenceAdapter: `<kahaDB directory="${store}"><locker><shared-file-locker lockAcquireSleepInterval="500"/></locker></kahaDB>`,
     transportConnectors: `
       <transportConnector name="openwire" uri="tcp://127.0.0.1:${openwirePort}"/>
-      <transportConnector name="stomp" uri="stomp+nio://127.0.0.1:${stompPort}"/>`,
+      <transportConnector name="stomp" uri="stomp+nio://127.0.0.1:${stompPort}"/>
+      ${options.tls ? secure : ''}`,
   };
+  if (options.tls) {
+    const stores = ['key', 'trust'].map((each) => {
+      const file = `file:${base}/conf/${each === 'key' ? 'keys' : 'trust'}.p12`;
+      return `${each}Store="${file}" ${each}StorePassword="${storePassword}" ${each}StoreType="PKCS12"`;
+    });
+    elements['sslContext'] = `<sslContext ${stores.join(' ')}/>`;
+  }
   if (options.networkTo) {
     elements['networkConnectors'] =
       `<networkConnector name="own" uri="static:(tcp://127.0.0.1:${options.networkTo.openwirePort})"/>`;

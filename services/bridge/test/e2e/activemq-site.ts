@@ -1,11 +1,12 @@
 import { awaitUntil } from '@tombolo/testing/await-until';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import { StompClient } from '../broker/stomp-client.ts';
 import type { Json, Place } from './network.ts';
+import type { ActiveMqAddress } from './nodes.ts';
 
-/** Where an ActiveMQ listens; it asks nobody who he is. */
-export interface ActiveMqAddress {
-  readonly stompPort: number;
+/** True when the machine has no ActiveMQ: there is nothing to run against. */
+export function noActiveMq(): boolean {
+  return inject('activeMqNodes').length === 0;
 }
 
 /** What a consumer at an ActiveMQ got, in order. */
@@ -25,8 +26,9 @@ export class ActiveMqSite implements Place {
     this.#node = node;
   }
 
-  static open(node: ActiveMqAddress): ActiveMqSite {
-    const site = new ActiveMqSite(node);
+  /** @param where which of the nodes that all files share, or one of the test's own */
+  static open(where: number | ActiveMqAddress): ActiveMqSite {
+    const site = new ActiveMqSite(typeof where === 'number' ? inject('activeMqNodes')[where]! : where);
     onTestFinished(() => {
       for (const client of site.#clients) client.close();
     });

@@ -1,7 +1,7 @@
-import { ActiveMqNode, activemqMissing } from '@tombolo/testing/activemq';
+import { ActiveMqNode } from '@tombolo/testing/activemq';
 import { awaitUntil } from '@tombolo/testing/await-until';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { ActiveMqSite, type StompConsumer } from './activemq-site.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { ActiveMqSite, noActiveMq, type StompConsumer } from './activemq-site.ts';
 import { exactlyOnce, Network, noNodes, Site, tally, watchFor, within } from './network.ts';
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index));
@@ -19,14 +19,6 @@ async function bridged(
   });
 }
 
-const nodes: ActiveMqNode[] = [];
-beforeAll(async () => {
-  if (activemqMissing()) return;
-  const elements = { plugins: '<statisticsBrokerPlugin/>' };
-  nodes.push(...(await Promise.all([ActiveMqNode.start({ elements }), ActiveMqNode.start({ elements })])));
-});
-afterAll(() => Promise.all(nodes.map((node) => node.stop())));
-
 let names = 0;
 /** The nodes are shared: every test has queues of its own. */
 const fresh = () => `active.${process.pid}.${++names}`;
@@ -41,9 +33,9 @@ async function allCame(consumer: StompConsumer, count: number, withinMs = 60_000
   });
 }
 
-describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
+describe.skipIf(noActiveMq())('ActiveMQ to ActiveMQ', () => {
   test('nothing leaves without demand; with a consumer all that waits comes in order, once each', async () => {
-    const [west, east, queue] = [ActiveMqSite.open(nodes[0]!), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(0), ActiveMqSite.open(1), fresh()];
     const network = await bridged(west, east);
     await Promise.all([west.declare(queue), east.declare(queue)]);
     await west.publish(queue, 1_000);
@@ -58,7 +50,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
   });
 
   test('a consumer with a selector draws nothing, and strands nothing: what it could take stays where it is', async () => {
-    const [west, east, queue] = [ActiveMqSite.open(nodes[0]!), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(0), ActiveMqSite.open(1), fresh()];
     const network = await bridged(west, east);
     await west.publish(queue, 20);
     const picky = await east.consume(queue, { headers: [['selector', "kind = 'a'"]] });
@@ -71,7 +63,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
   });
 
   test('500 queues with a consumer each are served, over three connections a bridge', async (context) => {
-    const [west, east, base] = [ActiveMqSite.open(nodes[0]!), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, base] = [ActiveMqSite.open(0), ActiveMqSite.open(1), fresh()];
     const queues = Array.from({ length: 500 }, (_, index) => `${base}.${index}`);
     const [producer, consumer] = await Promise.all([west.connect(), east.connect()]);
     let got = 0;
@@ -91,7 +83,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
     ['connections to the source broker that break', { broker: ['west'] }],
     ['connections to the sink broker that break', { broker: ['east'] }],
   ])('%s three times lose nothing', async (_, proxied) => {
-    const [west, east, queue] = [ActiveMqSite.open(nodes[0]!), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(0), ActiveMqSite.open(1), fresh()];
     const network = await bridged(west, east, { proxied });
     const consumer = await east.consume(queue);
     const published = west.publish(queue, 5_000);
@@ -108,7 +100,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
   });
 
   test('bridges that are killed lose nothing, and what the source had taken comes once', async () => {
-    const [west, east, queue] = [ActiveMqSite.open(nodes[0]!), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(0), ActiveMqSite.open(1), fresh()];
     const network = await bridged(west, east);
     const consumer = await east.consume(queue);
     const published = west.publish(queue, 4_000);
@@ -131,7 +123,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
       await slave.stop();
       await master.stop();
     });
-    const [east, queue] = [ActiveMqSite.open(nodes[1]!), fresh()];
+    const [east, queue] = [ActiveMqSite.open(1), fresh()];
     const pair = ActiveMqSite.open(master);
     const uris = [master, slave].map(({ stompPort }) => `stomp://127.0.0.1:${stompPort}`);
     const network = await Network.open({
@@ -152,7 +144,7 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
   test('a broker that sends no advisories is noticed within seconds, and what is named without demand still flows', async () => {
     const bare = await ActiveMqNode.start({ advisories: false });
     onTestFinished(() => bare.stop());
-    const [west, east, queue] = [ActiveMqSite.open(bare), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(bare), ActiveMqSite.open(1), fresh()];
     const network = await bridged(west, east, { connector: { staticallyIncludedDestinations: [{ queue }] } });
     await east.declare(queue);
     await west.publish(queue, 100);
@@ -163,9 +155,9 @@ describe.skipIf(activemqMissing())('ActiveMQ to ActiveMQ', () => {
   });
 });
 
-describe.skipIf(activemqMissing() || noNodes())('ActiveMQ and RabbitMQ', () => {
+describe.skipIf(noActiveMq() || noNodes())('ActiveMQ and RabbitMQ', () => {
   test('1,000 messages from ActiveMQ to RabbitMQ: on demand, in order, once each', async () => {
-    const [west, east, queue] = [ActiveMqSite.open(nodes[0]!), await Site.open(1), fresh()];
+    const [west, east, queue] = [ActiveMqSite.open(0), await Site.open(1), fresh()];
     await bridged(west, east);
     await Promise.all([west.publish(queue, 1_000), east.declare(queue)]);
     expect(new Set(await watchFor(1_000, () => east.ready(queue), 250))).toEqual(new Set([0]));
@@ -175,7 +167,7 @@ describe.skipIf(activemqMissing() || noNodes())('ActiveMQ and RabbitMQ', () => {
   });
 
   test('1,000 messages from RabbitMQ to ActiveMQ: on demand, in order, once each', async () => {
-    const [west, east, queue] = [await Site.open(0), ActiveMqSite.open(nodes[1]!), fresh()];
+    const [west, east, queue] = [await Site.open(0), ActiveMqSite.open(1), fresh()];
     await bridged(west, east);
     await Promise.all([west.declare(queue), east.declare(queue)]);
     await west.publish(queue, 1_000);

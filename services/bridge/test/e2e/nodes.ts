@@ -1,3 +1,4 @@
+import { ActiveMqNode, activemqMissing } from '@tombolo/testing/activemq';
 import { TestAuthority } from '@tombolo/testing/certificates';
 import { freePorts } from '@tombolo/testing/free-port';
 import { rabbitMissing, startRabbit } from '@tombolo/testing/rabbitmq';
@@ -7,6 +8,19 @@ import type { TestProject } from 'vitest/node';
 export interface NodeAddress {
   readonly amqpPort: number;
   readonly managementPort: number;
+}
+
+/** Where an ActiveMQ listens; it asks nobody who he is. */
+export interface ActiveMqAddress {
+  readonly stompPort: number;
+}
+
+/** The first ActiveMQ's address over TLS. It shows a certificate for `broker.test`, and wants one of a client. Paths are of PEM files. */
+export interface SecureActiveMq {
+  readonly stompsPort: number;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** The node shows a certificate for `broker.test` and 127.0.0.1, and wants one of a client of AMQP. Paths are of PEM files. */
@@ -24,18 +38,29 @@ declare module 'vitest' {
     nodes: NodeAddress[];
     /** The first node's other addresses, over TLS; undefined when there is no node. */
     secureNode: SecureAddress | undefined;
+    /** The nodes of ActiveMQ of this run, which tell statistics; empty when this machine has none. */
+    activeMqNodes: ActiveMqAddress[];
+    secureActiveMq: SecureActiveMq | undefined;
   }
 }
 
 /** Starts the nodes that all files of one run share, and stops them after the last. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const authority = new TestAuthority();
+  const stops = await Promise.all([setUpRabbits(project, authority), setUpActiveMqs(project, authority)]);
+  return async () => {
+    await Promise.all(stops.map((stop) => stop()));
+    authority.close();
+  };
+}
+
+async function setUpRabbits(project: TestProject, authority: TestAuthority): Promise<() => Promise<unknown>> {
   if (rabbitMissing()) {
     project.provide('nodes', []);
     project.provide('secureNode', undefined);
     return async () => {};
   }
   // The second takes no message above 32 MiB: there is something that only a sink refuses.
-  const authority = new TestAuthority();
   const [amqpsPort, httpsPort] = (await freePorts(2)) as [number, number];
   const secure = secureListeners(authority, amqpsPort, httpsPort);
   const started = await Promise.all([
@@ -48,10 +73,25 @@ export default async function setup(project: TestProject): Promise<() => Promise
   );
   const { certFile: cert, keyFile: key } = authority.issue(['DNS:a-bridge']);
   project.provide('secureNode', { amqpsPort, httpsPort, ca: authority.caFile, cert, key });
-  return async () => {
-    await Promise.all(started.map((node) => node.stop()));
-    authority.close();
-  };
+  return () => Promise.all(started.map((node) => node.stop()));
+}
+
+async function setUpActiveMqs(project: TestProject, authority: TestAuthority): Promise<() => Promise<unknown>> {
+  if (activemqMissing()) {
+    project.provide('activeMqNodes', []);
+    project.provide('secureActiveMq', undefined);
+    return async () => {};
+  }
+  const elements = { plugins: '<statisticsBrokerPlugin/>' };
+  const tls = { ...authority.issue(['DNS:broker.test']), caFile: authority.caFile };
+  const started = await Promise.all([ActiveMqNode.start({ elements, tls }), ActiveMqNode.start({ elements })]);
+  project.provide(
+    'activeMqNodes',
+    started.map(({ stompPort }) => ({ stompPort })),
+  );
+  const { certFile: cert, keyFile: key } = authority.issue(['DNS:a-bridge']);
+  project.provide('secureActiveMq', { stompsPort: started[0].stompsPort, ca: authority.caFile, cert, key });
+  return () => Promise.all(started.map((node) => node.stop()));
 }
 
 /** Lines of rabbitmq.conf for AMQP over TLS, where clients have to show a certificate, and for the management API over TLS. */
