@@ -171,7 +171,7 @@ describe('tombolo import activemq', () => {
     const topology = loaded(yaml);
     expect(topology.connectors.map(({ name, to }) => [name, to, topology.clusters[to]?.broker?.uris])).toEqual([
       ['one-a', 'a', ['stomp://a:61613']],
-      ['one-b1', 'b1', ['stomp+ssl://b1:61614', 'stomp+ssl://b2:61614']],
+      ['one-b1', 'b1', ['stomp+ssl://b1:61612', 'stomp+ssl://b2:61612']],
       ['two', 'c1', ['stomp://c1:61613', 'stomp://c2:61613']],
     ]);
     expect(yaml).toContain('useExponentialBackOff=false');

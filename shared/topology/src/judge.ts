@@ -186,8 +186,8 @@ const defaultPorts: Readonly<Record<string, string>> = {
   'amqp:': '5672',
   'amqps:': '5671',
   'stomp:': '61613',
-  'stomps:': '61614',
-  'stomp+ssl:': '61614',
+  'stomps:': '61612',
+  'stomp+ssl:': '61612',
 };
 
 function judgeEnds(connector: ConnectorDraft, draft: Draft, report: Report): boolean {

@@ -199,7 +199,8 @@ const defaultPorts: Readonly<Record<string, string>> = {
   'amqp:': '5672',
   'amqps:': '5671',
   'stomp:': '61613',
-  'stomp+ssl:': '61614',
+  'stomps:': '61612',
+  'stomp+ssl:': '61612',
 };
 
 /** `address`: host:port, where adapters say so with the scheme before it and the virtual host behind it. */

@@ -10,7 +10,7 @@ export type Imported = { readonly topology: ImportedTopology } | { readonly prob
 
 /** ActiveMQ's ports for STOMP, where only OpenWire's is known. */
 const stompPort = '61613';
-const stompTlsPort = '61614';
+const stompTlsPort = '61612';
 const linkPort = 7460;
 
 /**

@@ -64,10 +64,11 @@ export function connectFault(error: unknown, { address, username }: Attempt): Fa
       `TLS with ${address} failed: ${message}. Check ca, cert, key and serverName of this cluster, and that the port speaks TLS.`,
     );
   }
-  return fault(
-    'TOMBOLO_BROKER_UNREACHABLE',
-    `Connecting to ${address} failed: ${message}. Is this the STOMP connector of an ActiveMQ that is up?`,
-  );
+  // A connector with needClientAuth closes the connection of who shows no certificate that it trusts, and says nothing.
+  const question = address.startsWith('stomp+ssl:')
+    ? 'Is this a STOMP connector with TLS of an ActiveMQ that is up, and does it want a certificate of the bridge (cert and key of this cluster), of an authority that it trusts?'
+    : 'Is this the STOMP connector of an ActiveMQ that is up, and does it not want TLS (stomp+ssl://)?';
+  return fault('TOMBOLO_BROKER_UNREACHABLE', `Connecting to ${address} failed: ${message}. ${question}`);
 }
 
 /** Why a connection that was open is gone. */
@@ -108,13 +109,18 @@ export function absent(doing: string, queue: string, address: string): Fault {
   );
 }
 
-/** What the broker's refusal of a message says of it: a full store or a missing permission is cured by an operator. */
+/**
+ * What the broker's refusal of a message says of it: a full store or a missing permission is cured by an operator; a temporary queue
+ * went with its owner (AbstractRegion.lookup, DestinationDoesNotExistException).
+ */
 export function publishFailure(refusal: Refusal): {
-  readonly outcome: 'poison' | 'refused' | 'forbidden';
+  readonly outcome: 'poison' | 'refused' | 'forbidden' | 'returned';
   readonly detail: string;
 } {
   const detail = refusal.words;
   if (isForbidden(refusal)) return { outcome: 'forbidden', detail };
+  if (/DestinationDoesNotExist/.test(refusal.exception) || /^The destination temp-.+ does not exist/.test(detail))
+    return { outcome: 'returned', detail };
   // sendFailIfNoSpace: "Usage Manager Memory Limit reached", "... Store is Full".
   if (
     /ResourceAllocationException|TransactionRolledBack/.test(refusal.exception) ||
