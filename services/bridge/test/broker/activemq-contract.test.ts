@@ -7,10 +7,13 @@ import { openActiveMqWorld } from './activemq-world.ts';
 
 describe.skipIf(activemqMissing())('ActiveMQ', () => {
   let node: ActiveMqNode;
+  /** As it comes: it has no statistics plugin. */
+  let bare: ActiveMqNode;
   beforeAll(async () => {
-    node = await ActiveMqNode.start({ elements: { plugins: '<statisticsBrokerPlugin/>' } });
+    const elements = { plugins: '<statisticsBrokerPlugin/>' };
+    [node, bare] = await Promise.all([ActiveMqNode.start({ elements }), ActiveMqNode.start()]);
   });
-  afterAll(() => node?.stop());
+  afterAll(() => Promise.all([node?.stop(), bare?.stop()]));
 
   brokerContract({
     name: 'a real ActiveMQ with its statistics plugin',
@@ -18,19 +21,38 @@ describe.skipIf(activemqMissing())('ActiveMQ', () => {
     open: () => openActiveMqWorld(node),
   });
 
+  async function master(on: ActiveMqNode) {
+    const world = await openActiveMqWorld(on);
+    const { broker, states } = world.adapter();
+    onTestFinished(async () => {
+      await broker.stop();
+      await world.close();
+    });
+    broker.claim(true);
+    broker.start();
+    await world.until('it is master', () => states.at(-1)?.is === 'master');
+    states.length = 0;
+    return { world, broker, states };
+  }
+
+  test('without the statistics plugin messages are counted by browsing: what consumers may hold is taken to be held', async () => {
+    const { world, broker } = await master(bare);
+    for (const body of ['a', 'b', 'c', 'd', 'e']) await world.publish('orders', Buffer.from(body));
+    expect(await broker.sink.probe('orders')).toEqual({ ready: 5, consumers: 0 });
+    const { got } = consumeFrom(broker, 'orders', 2);
+    await world.until('two are handed out', () => got.length === 2);
+    await world.until('three wait', async () => {
+      const counts = await broker.sink.probe('orders');
+      return counts?.ready === 3 && counts.consumers === 1;
+    });
+    const { queues } = await broker.inventory.take([]);
+    expect(queues.find(({ queue }) => queue === 'orders')).toMatchObject({ ready: 5, unacknowledged: undefined });
+  });
+
   describe('what advisories tell', () => {
-    /** A master in a world of its own, and all that it was told of demand, in order. */
+    /** A master, and all that it is told of demand, in order. */
     async function watching() {
-      const world = await openActiveMqWorld(node);
-      const { broker, states } = world.adapter();
-      onTestFinished(async () => {
-        await broker.stop();
-        await world.close();
-      });
-      broker.claim(true);
-      broker.start();
-      await world.until('it is master', () => states.at(-1)?.is === 'master');
-      states.length = 0;
+      const { world, broker, states } = await master(node);
       const told: QueueDemand[] = [];
       const names = { matches: () => true, exact: [] };
       const quiet = { created: () => {}, deleted: () => {}, visible: () => {} };

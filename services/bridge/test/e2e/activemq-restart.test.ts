@@ -5,7 +5,7 @@ import { ActiveMqSite, noActiveMq } from './activemq-site.ts';
 import { Network, tally, within } from './network.ts';
 
 /** Messages of a test; a fault comes when a fifth of them has arrived. */
-const COUNT = 5_000;
+const COUNT = 3_000;
 
 describe.skipIf(noActiveMq())('an ActiveMQ that is killed (-9) and started again while messages flow', () => {
   /** The one that is killed: its own, so that no other test suffers. */
