@@ -1,6 +1,6 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { Surroundings } from '../surroundings.ts';
-import { type Advisory, advisoryTopics, readAdvisory } from './advisory.ts';
+import { type Advisory, advisoryTopics, type ConsumerFact, readAdvisory } from './advisory.ts';
 import type { StompConnection } from './connection.ts';
 import { ConsumerTable } from './consumer-table.ts';
 import { Replies } from './replies.ts';
@@ -207,7 +207,7 @@ export class Advisories {
     if (generation !== this.#current) return;
     if (ofTopics) this.#listener.topicsChanged();
     if (advisory.is === 'queue-gone') this.#listener.queueGone(advisory.queue);
-    if (advisory.is === 'consumer' && advisory.consumer.prefetch === 0) this.#lookAgain();
+    if (advisory.is === 'consumer' && isBeingMade(advisory.consumer)) this.#lookAgain();
     this.#listener.changed(queues);
   }
 
@@ -253,4 +253,9 @@ export class Advisories {
     this.#cancelWake();
     this.#cancelWake = clock.wake(clock.now() + ms, then);
   }
+}
+
+/** It may be: what a consumer of a queue can take is not known yet, or it asks for one message at a time. */
+function isBeingMade({ prefetch, queues, temporary, browser }: ConsumerFact): boolean {
+  return prefetch === 0 && queues.length > 0 && !temporary && !browser;
 }

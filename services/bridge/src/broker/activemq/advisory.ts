@@ -121,7 +121,7 @@ export function readAdvisory({ body }: StompFrame): Advisory | undefined {
 
 /** Jettison writes a name that looks like a whole number, or like true or false, without quotes. */
 function asTexts(json: string): string {
-  return json.replace(/"(string|clientId|selector)":(true|false|-?\d+)(?=[,}])/g, '"$1":"$2"');
+  return json.replace(/"(string|clientId|subscriptionName|selector)":(true|false|-?\d+)(?=[,}])/g, '"$1":"$2"');
 }
 
 function factOf(info: ConsumerInfo): ConsumerFact {

@@ -26,6 +26,13 @@ describe('an advisory', () => {
     expect(read(connection)).toMatchObject({ is: 'connection', clientId: '4711' });
   });
 
+  test('of a durable subscription whose name is a number has it as a text, while its consumer is there and after it', () => {
+    const gone = `{"RemoveSubscriptionInfo":{"connectionId":{"value":"ID:vm-1-2-4:3"},"clientId":"me","subscriptionName":12}}`;
+    expect(read(gone)).toEqual({ is: 'subscription-gone', clientId: 'me', subscription: '12' });
+    const there = consumer('"orders"', '"a = 1"').replace('"prefetchSize"', '"subscriptionName":12,"prefetchSize"');
+    expect(read(there)).toMatchObject({ consumer: { subscription: '12' } });
+  });
+
   test('of a consumer with a selector that looks like an advisory leaves it as it is', () => {
     const selector = String.raw`"convert_string_expressions:a = '\"string\":1,'"`;
     expect(read(consumer('"orders"', selector))).toMatchObject({ consumer: { selector: `a = '"string":1,'` } });
