@@ -280,6 +280,8 @@ describe.skipIf(noNodes())('a hostile peer', () => {
     // Nothing of it is gone: north gives it back, and all three are in their queue.
     expect((await bridge.rows('streams', 'bills.a'))[0]).toMatchObject({ peer: 'north', unsettled: 3, accepted: 0 });
     north.leave();
+    // A stop waits for a link that breaks meanwhile.
+    await awaitUntil('north is missed', async () => (await bridge.metric('tombolo_link_up', { peer: 'north' })) === 0);
     await bridge.stop();
     await awaitUntil('all are back', async () => (await east.ready('bills.a')) === 3);
   });
