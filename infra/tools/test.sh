@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # test.sh [ARGUMENT]...
-# Runs every test but the faults of `make faults`, in two lanes at a time: those with real servers, one file after the other, and beside
-# them, with what the processor has left, those that only compute, the simulation included. Each lane's report is printed as a whole;
-# what both have printed is searched for secrets of the tests; then one plain line says how many passed, failed and were skipped.
+# Runs every test but the faults of `make faults`, in two lanes at a time: those of whole bridges, one file after the other, and beside them
+# those of single parts with real servers, then, with what the processor has left, those that only compute, the simulation included.
+# What both lanes have printed is searched for secrets of the tests; then one plain line says how many passed, failed and were skipped.
 # Arguments go to the test runner.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -21,19 +21,25 @@ lane() {
 mkdir -p .cache
 rm -f .cache/test-report-*.json
 printed=.cache/test-parts.txt
-shown=.cache/test-servers.txt
-parts=0
+shown=.cache/test-bridges.txt
+bridges=0
 servers=0
+parts=0
 (
-  # What servers do is judged by the clock, so they have the right of way.
+  lane servers --project servers "$@" || servers=$?
+  # What servers do is judged by the clock: whoever only computes gives way.
   renice --priority 10 --pid "$BASHPID" >/dev/null
-  lane parts --project parts --fileParallelism --maxWorkers=2 "$@"
+  lane parts --project parts --fileParallelism --maxWorkers=2 "$@" || parts=$?
+  echo "$servers $parts" >.cache/test-codes.txt
 ) >"$printed" 2>&1 &
 beside=$!
-lane servers --project servers --project 'end to end' "$@" 2>&1 | tee --ignore-interrupts "$shown" || servers=$?
-wait "$beside" || parts=$?
+lane bridges --project 'end to end' "$@" 2>&1 | tee --ignore-interrupts "$shown" || bridges=$?
+wait "$beside"
+read -r servers parts <.cache/test-codes.txt
 cat "$printed"
-node infra/tools/find-secrets.mjs "$shown" "$printed" || { ((servers)) || servers=1; }
-node infra/tools/count-tests.mjs .cache/test-report-servers.json "$servers" .cache/test-report-parts.json "$parts"
+node infra/tools/find-secrets.mjs "$shown" "$printed" || { ((bridges)) || bridges=1; }
+node infra/tools/count-tests.mjs .cache/test-report-bridges.json "$bridges" .cache/test-report-servers.json "$servers" \
+  .cache/test-report-parts.json "$parts"
+((bridges == 0)) || exit "$bridges"
 ((servers == 0)) || exit "$servers"
 exit "$parts"
