@@ -131,3 +131,38 @@ export async function removeAll(connection: StompConnection, queue: string): Pro
     connection.unsubscribed(id);
   }
 }
+
+/** Consumes so many messages of the queue from its head on, or fewer when others hold them. Rejects with a Fault. */
+export async function removeOldest(connection: StompConnection, queue: string, count: number): Promise<number> {
+  let removed = 0;
+  let wake: () => void = () => {};
+  const id = connection.subscriber((frames) => {
+    for (const { headers } of frames.slice(0, count - removed)) {
+      connection.send('ACK', [['id', headers.get('ack') ?? '']]);
+      removed++;
+    }
+    if (removed === count) wake();
+  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const done = new Promise<void>((resolve) => {
+      wake = resolve;
+      timer = setTimeout(resolve, REMOVE_MS);
+    });
+    await connection.request('SUBSCRIBE', [
+      ['id', id],
+      ['destination', `/queue/${queue}`],
+      ['ack', 'client-individual'],
+      // As many as are to go: each acknowledgement brings another one, which goes back to where it was.
+      ['activemq.prefetchSize', String(Math.min(count, 1_000))],
+    ]);
+    await done;
+    await connection.request('UNSUBSCRIBE', [['id', id]]);
+    return removed;
+  } catch (error) {
+    throw queueFault(error, 'Reading', queue, connection.address);
+  } finally {
+    clearTimeout(timer);
+    connection.unsubscribed(id);
+  }
+}

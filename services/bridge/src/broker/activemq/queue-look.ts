@@ -2,7 +2,7 @@ import { Fault } from '@tombolo/kernel/fault';
 import type { QueueProperties } from '@tombolo/wire/frame';
 import type { QueueInspection } from '../port.ts';
 import { notConnected, queueFault } from './brokers-words.ts';
-import { countByBrowsing, removeAll } from './browser-subscription.ts';
+import { countByBrowsing, removeAll, removeOldest } from './browser-subscription.ts';
 import type { StompConnection } from './connection.ts';
 import type { ConsumerTable } from './consumer-table.ts';
 import { isQueueName } from './mapping/destinations.ts';
@@ -210,6 +210,12 @@ export class QueueLook {
     if (await this.isAbsent(queue)) return 'absent';
     await removeAll(connection, queue);
     return 'deleted';
+  }
+
+  /** Removes so many messages from the head of the queue, as far as nobody holds them. Rejects with a Fault. */
+  removeOldest(queue: string, count: number): Promise<number> {
+    const { connection } = this.#connected(`Shortening queue "${queue}"`);
+    return removeOldest(connection, queue, count);
   }
 
   /** STOMP has no way to delete a queue: gcInactiveDestinations of ActiveMQ's policy does it. */

@@ -5,6 +5,7 @@ export interface CaptureRecord {
     /** Of `amq.topic`. */
     readonly bindingKeys: Iterable<string>;
     readonly ttlMs: number;
+    readonly maxLength: number;
   }[];
   /** Which durable subscriptions there may be, by topic. */
   readonly topics: readonly string[];
@@ -13,7 +14,12 @@ export interface CaptureRecord {
 /** The same text for the same record. */
 export function recordText({ buffers, topics }: CaptureRecord): string {
   const sorted = buffers
-    .map(({ buffer, bindingKeys, ttlMs }) => ({ buffer, bindingKeys: [...bindingKeys].sort(), ttlMs }))
+    .map(({ bindingKeys, buffer, maxLength, ttlMs }) => ({
+      buffer,
+      bindingKeys: [...bindingKeys].sort(),
+      ttlMs,
+      maxLength,
+    }))
     .sort((a, b) => (a.buffer < b.buffer ? -1 : 1));
   return JSON.stringify({ version: 1, buffers: sorted, topics: [...topics].sort() });
 }

@@ -17,8 +17,8 @@ import { topicCover } from './topic-cover.ts';
 export const capturingId = 'tombolo.topics';
 /** How long after a failure the connection is opened again (ms). */
 const RETRY_MS = 2_000;
-/** How often it is looked whether buffers are used (ms). */
-const LOOK_MS = 10_000;
+/** How often it is looked whether buffers are used, and how long they are (ms): a quarter of the time to live, within these. */
+const LOOK_MS = { least: 500, most: 10_000 };
 
 /** Opens a connection with a client id; `closed` is called once when it has closed by itself. */
 export type OpenCapturing = (clientId: string, closed: (error: unknown) => void) => Promise<StompConnection>;
@@ -26,6 +26,7 @@ export type OpenCapturing = (clientId: string, closed: (error: unknown) => void)
 interface TopicBuffer extends Bound {
   readonly bindingKeys: Set<string>;
   ttlMs: number;
+  maxLength: number;
   /** When it was last known to be used (monotonic ms). */
   usedAt: number;
 }
@@ -51,6 +52,9 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
   #cancelRetry: () => void = () => {};
   #cancelLook: () => void = () => {};
   #closing: Promise<unknown> = Promise.resolve();
+  /** Buffers that are being shortened. */
+  readonly #shortening = new Set<string>();
+  #complaint = '';
 
   /** @param isConsumed whether somebody draws on the queue */
   constructor(surroundings: Surroundings, look: QueueLook, isConsumed: (queue: string) => boolean) {
@@ -80,14 +84,15 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
 
   // ---- the port ----------------------------------------------------------------------------------------------------------
 
-  declare(buffer: string, { ttlMs }: BufferProperties): Promise<void> {
+  declare(buffer: string, { maxLength, ttlMs }: BufferProperties): Promise<void> {
     return this.#inOrder(async () => {
       const { buffers, capturing } = await this.#ready(`Declaring buffer "${buffer}"`);
       await this.#look.declare(buffer);
       const known = buffers.get(buffer);
       const usedAt = this.#surroundings.clock.now();
-      if (known) Object.assign(known, { ttlMs, usedAt });
-      else buffers.set(buffer, { buffer, bindingKeys: new Set(), ttlMs, usedAt });
+      if (known) Object.assign(known, { maxLength, ttlMs, usedAt });
+      else buffers.set(buffer, { buffer, bindingKeys: new Set(), maxLength, ttlMs, usedAt });
+      this.#watchUse();
       await this.#carryOut(capturing, buffers);
     });
   }
@@ -166,6 +171,7 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
     capture.rebound();
     if (surplus.length === 0) return;
     await capture.end(surplus);
+    this.#surroundings.log.debug({ topics: wanted.length, ended: surplus }, 'topics are captured');
     await note.write(recordText({ buffers: [...buffers.values()], topics: wanted }));
   }
 
@@ -226,12 +232,7 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
 
   #remembered({ buffers }: CaptureRecord): Map<string, TopicBuffer> {
     const usedAt = this.#surroundings.clock.now();
-    return new Map(
-      buffers.map(({ buffer, bindingKeys, ttlMs }) => [
-        buffer,
-        { buffer, bindingKeys: new Set(bindingKeys), ttlMs, usedAt },
-      ]),
-    );
+    return new Map(buffers.map((each) => [each.buffer, { ...each, bindingKeys: new Set(each.bindingKeys), usedAt }]));
   }
 
   /** What was captured before goes on, and what nobody wants any more ends. */
@@ -239,9 +240,12 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
     this.#inOrder(async () => {
       const { capturing, buffers } = await this.#ready('Capturing topics');
       await this.#carryOut(capturing, buffers);
+      this.#complaint = '';
     }).catch((error: unknown) => {
       if (!this.#open) return;
-      this.#surroundings.log.debug({ reason: messageOf(error) }, 'topics are not captured yet');
+      const reason = messageOf(error);
+      if (reason !== this.#complaint) this.#surroundings.log.warn({ reason }, 'topics are not captured yet');
+      this.#complaint = reason;
       this.#retry();
     });
   }
@@ -252,23 +256,47 @@ export class ActiveMqTopicBuffers implements TopicBuffers {
     if (this.#open) this.#cancelRetry = clock.wake(clock.now() + RETRY_MS, () => this.#resume());
   }
 
-  /** A buffer that nobody has drawn on for its time to live is deleted: RabbitMQ does that by itself. */
+  /** Deletes a buffer that nobody has drawn on for its time to live, and shortens one that is too long: RabbitMQ does that by itself. */
   #watchUse(): void {
     const { clock, log } = this.#surroundings;
+    const all = [...(this.#buffers?.values() ?? [])];
+    const least = Math.min(...all.map(({ ttlMs }) => ttlMs / 4), LOOK_MS.most);
     this.#cancelLook();
-    this.#cancelLook = clock.wake(clock.now() + LOOK_MS, () => {
+    this.#cancelLook = clock.wake(clock.now() + Math.max(LOOK_MS.least, least), () => {
       this.#watchUse();
       const now = clock.now();
       for (const each of this.#buffers?.values() ?? []) {
         if (this.#isConsumed(each.buffer)) each.usedAt = now;
-        if (now < each.usedAt + each.ttlMs) continue;
-        each.usedAt = now;
-        log.warn({ queue: each.buffer }, 'topic buffer removed: nobody has drawn on it for its time to live');
-        this.delete(each.buffer).catch((error: unknown) => {
-          log.warn({ queue: each.buffer, reason: messageOf(error) }, 'a topic buffer could not be deleted');
+        const isExpired = now >= each.usedAt + each.ttlMs;
+        const tidied = isExpired ? this.#expire(each) : this.#shorten(each);
+        tidied.catch((error: unknown) => {
+          log.debug({ queue: each.buffer, reason: messageOf(error) }, 'a topic buffer could not be looked at');
         });
       }
     });
+  }
+
+  async #expire(expired: TopicBuffer): Promise<void> {
+    expired.usedAt = this.#surroundings.clock.now();
+    await this.delete(expired.buffer);
+    const fields = { queue: expired.buffer, ttlMs: expired.ttlMs };
+    this.#surroundings.log.warn(fields, 'topic buffer removed: nobody has drawn on it for its time to live');
+  }
+
+  async #shorten({ buffer, maxLength }: TopicBuffer): Promise<void> {
+    if (this.#shortening.has(buffer)) return;
+    this.#shortening.add(buffer);
+    try {
+      const excess = ((await this.#look.probe(buffer))?.ready ?? 0) - maxLength;
+      if (excess <= 0) return;
+      const dropped = await this.#look.removeOldest(buffer, excess);
+      this.#surroundings.log.warn(
+        { queue: buffer, dropped, maxLength },
+        'a topic buffer was full: its oldest messages are dropped',
+      );
+    } finally {
+      this.#shortening.delete(buffer);
+    }
   }
 
   #drop(): void {

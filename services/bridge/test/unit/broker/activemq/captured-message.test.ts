@@ -59,10 +59,10 @@ test('what is no buffer is left alone', () => {
 });
 
 test('what is written of captures is read again; of what is no record nothing is known', () => {
-  const buffers = [{ buffer, bindingKeys: new Set(['b.#', 'a']), ttlMs: 5 }];
+  const buffers = [{ buffer, bindingKeys: new Set(['b.#', 'a']), ttlMs: 5, maxLength: 7 }];
   const text = recordText({ buffers, topics: ['b.>', 'a'] });
   expect(readRecord(text)).toMatchObject({
-    buffers: [{ buffer, bindingKeys: ['a', 'b.#'], ttlMs: 5 }],
+    buffers: [{ buffer, bindingKeys: ['a', 'b.#'], ttlMs: 5, maxLength: 7 }],
     topics: ['a', 'b.>'],
   });
   for (const none of [undefined, '', '{}', 'null', '{"version":2,"buffers":[],"topics":["a"]}'])
