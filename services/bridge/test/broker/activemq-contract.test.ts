@@ -1,6 +1,6 @@
 import { ActiveMqNode, activemqMissing } from '@tombolo/testing/activemq';
 import { brokerContract } from '@tombolo/testing/broker-contract';
-import { consumeFrom } from '@tombolo/testing/contract-handles';
+import { consumeFrom, publisherOf } from '@tombolo/testing/contract-handles';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { QueueDemand } from '../../src/broker/port.ts';
 import { openActiveMqWorld } from './activemq-world.ts';
@@ -47,6 +47,25 @@ describe.skipIf(activemqMissing())('ActiveMQ', () => {
     });
     const { queues } = await broker.inventory.take([]);
     expect(queues.find(({ queue }) => queue === 'orders')).toMatchObject({ ready: 5, unacknowledged: undefined });
+  });
+
+  test('a queue that is called like a topic, or like a temporary queue, is none: only a reply gets there', async () => {
+    const { world, broker } = await master(node);
+    const client = await world.application();
+    const got: string[] = [];
+    await client.subscribe('/topic/news', (frame) => void got.push(frame.body.toString()));
+    for (const queue of ['/topic/news', '/remote-temp-queue/ID:somebody-1:1']) {
+      const { publish, outcomes, outcome } = publisherOf(broker, queue);
+      publish({ id: 1 });
+      await world.until('it has an outcome', () => outcomes.size === 1);
+      expect(outcome(1)).toBe('returned');
+    }
+    const { publish, outcomes, outcome } = publisherOf(broker, 'tombolo.reply.here.token');
+    publish({ id: 2, routingKey: '/topic/news' }, { id: 3, routingKey: '/remote-temp-queue/ID:somebody-1:1' });
+    await world.until('both have outcomes', () => outcomes.size === 2);
+    expect([outcome(2), outcome(3)]).toEqual(['confirmed', 'returned']);
+    await world.until('the reply is there', () => got.length === 1);
+    expect(got).toEqual(['m2']);
   });
 
   describe('what advisories tell', () => {

@@ -1,7 +1,9 @@
+import { replyPrefix } from '@tombolo/wire/reply-address';
 import type { Publication, Publisher, PublisherHandler, PublishOutcome, Sink } from '../port.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { publishFailure } from './brokers-words.ts';
 import type { StompConnection } from './connection.ts';
+import { isQueueName } from './mapping/destinations.ts';
 import { maxPropertiesBytes } from './mapping/sidecar.ts';
 import { toFrame } from './mapping/to-frame.ts';
 import type { Counts, QueueLook } from './queue-look.ts';
@@ -19,6 +21,8 @@ const SILENT_MS = 5_000;
 interface Pending {
   readonly publication: Publication;
   readonly handler: PublisherHandler;
+  /** It is for a requester, whom its verified address names. */
+  readonly isReply: boolean;
 }
 
 type Batch = readonly Pending[];
@@ -65,10 +69,11 @@ export class ActiveMqSink implements Sink {
     this.#blocked(undefined);
   }
 
-  publisher(_destination: string, handler: PublisherHandler): Publisher {
+  publisher(destination: string, handler: PublisherHandler): Publisher {
+    const isReply = destination.startsWith(replyPrefix);
     return {
       publish: (publications) => {
-        for (const publication of publications) this.#waiting.push({ publication, handler });
+        for (const publication of publications) this.#waiting.push({ publication, handler, isReply });
         if (this.#scheduled) return;
         this.#scheduled = true;
         queueMicrotask(() => {
@@ -146,7 +151,7 @@ export class ActiveMqSink implements Sink {
 
   #store(connection: StompConnection, given: readonly Pending[]): void {
     // ActiveMQ would make a queue that is not there; nobody would take what is in it.
-    const isAbsent = (each: Pending) => this.#isUnseen(each);
+    const isAbsent = (each: Pending) => isNoQueue(each) || this.#isUnseen(each);
     const returned = given.filter(isAbsent);
     if (returned.length > 0) tell(this.#surroundings, returned, 'returned', undefined);
     const all = returned.length > 0 ? given.filter((each) => !isAbsent(each)) : given;
@@ -207,6 +212,14 @@ export class ActiveMqSink implements Sink {
       this.#blocked('it has not answered for seconds: producer flow control, when a memory or store limit is reached'),
     );
   }
+}
+
+/**
+ * A connector that permits queues leads to no topic, nor to anybody's temporary queue: a queue that is called like one of them (of
+ * RabbitMQ, or a peer's invention) does not exist here.
+ */
+function isNoQueue({ publication: { exchange, routingKey }, isReply }: Pending): boolean {
+  return exchange === '' && !isReply && !isQueueName(routingKey);
 }
 
 /** In order, one call for each run of the same handler. */
