@@ -152,7 +152,7 @@ export class TopicCapture {
       ['id', id],
       ['destination', `/topic/${topic}`],
       ['activemq.subscriptionName', topic],
-      ['ack', 'client-individual'],
+      ['ack', 'client'],
       ['activemq.prefetchSize', String(PREFETCH)],
     ];
     if (/^[*>]/.test(topic)) headers.push(['selector', noAdvisories]);
@@ -231,14 +231,17 @@ export class TopicCapture {
       this.#settled();
       this.#flush();
     });
-    const frames = moves.flatMap(({ ackId, message, buffers }) => [
-      ...buffers.map((buffer) =>
+    const sends = moves.flatMap(({ message, buffers }) =>
+      buffers.map((buffer) =>
         encodeFrame('SEND', [['destination', `/queue/${buffer}`], ...message.headers, transaction], message.body),
       ),
-      encodeFrame('ACK', [['id', ackId], transaction]),
-    ]);
+    );
+    // Of each subscription the last one, which stands for those before. Of messages that are acknowledged one by one in transactions
+    // ActiveMQ keeps each for as long as the subscription lives, and looks through all at each COMMIT (StompSubscription.onStompCommit).
+    const last = new Map(moves.map(({ from, ackId }) => [from, ackId]));
+    const acks = [...last.values()].map((id) => encodeFrame('ACK', [['id', id], transaction]));
     const commit = encodeFrame('COMMIT', [transaction, ['receipt', receipt]]);
-    this.#connection.write(Buffer.concat([encodeFrame('BEGIN', [transaction]), ...frames, commit]));
+    this.#connection.write(Buffer.concat([encodeFrame('BEGIN', [transaction]), ...sends, ...acks, commit]));
   }
 
   /** The broker has processed what was sent before. */
