@@ -40,8 +40,8 @@ export async function startBridges(topology) {
 /** What an operator sees of a cluster's bridge. */
 export async function showOperator(topology, cluster) {
   const url = topology.admin[cluster];
-  const status = await tombolo('status', '--url', url);
-  say(`\n   $ node_modules/.bin/tombolo status --url ${url}`);
+  const status = await tombolo('status', '--table', '--url', url);
+  say(`\n   $ node_modules/.bin/tombolo status --table --url ${url}`);
   say(status.text.trimEnd().replace(/^(?=.)/gm, '     '));
   check(status.code === 0, `tombolo status says that ${cluster} is not well (exit code ${status.code}).`);
   const metrics = await (await fetch(`${url}/metrics`)).text();
