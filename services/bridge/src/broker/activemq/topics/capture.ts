@@ -10,10 +10,12 @@ import { advisoryPrefix, topicCover } from './topic-cover.ts';
 
 /** Messages that the broker hands over ahead, of each subscription. */
 const PREFETCH = 200;
-/** Messages and bytes that are moved together, and how many such batches are under way. */
+/**
+ * Messages and bytes that are moved together. One such batch is under way: an acknowledgement stands for all messages before it, so that
+ * of a batch behind one that is refused would take away what was not moved.
+ */
 const batchMessages = 256;
 const batchBytes = 512 * 1024;
-const batchesUnderWay = 4;
 /** Message ids that are remembered while subscriptions have topics in common. */
 const maxIds = 65_536;
 /** Topics whose buffers are remembered. */
@@ -59,7 +61,7 @@ export class TopicCapture {
   #overlaps = false;
   #isLost = false;
   #waiting: Move[] = [];
-  #underWay = 0;
+  #isMoving = false;
   #scheduled = false;
   #transactions = 0;
   #settled: () => void = () => {};
@@ -210,23 +212,22 @@ export class TopicCapture {
   }
 
   #flush(): void {
-    while (this.#waiting.length > 0 && this.#underWay < batchesUnderWay && !this.#isLost) {
-      let count = 0;
-      for (let bytes = 0; count < Math.min(this.#waiting.length, batchMessages) && bytes < batchBytes; count++) {
-        const { message, buffers } = this.#waiting[count] as Move;
-        bytes += message.body.length * buffers.length;
-      }
-      this.#move(this.#waiting.splice(0, count));
+    if (this.#waiting.length === 0 || this.#isMoving || this.#isLost) return;
+    let count = 0;
+    for (let bytes = 0; count < Math.min(this.#waiting.length, batchMessages) && bytes < batchBytes; count++) {
+      const { message, buffers } = this.#waiting[count] as Move;
+      bytes += message.body.length * buffers.length;
     }
+    this.#move(this.#waiting.splice(0, count));
   }
 
   #move(moves: readonly Move[]): void {
-    this.#underWay++;
+    this.#isMoving = true;
     const transaction: [string, string] = ['transaction', `m${++this.#transactions}`];
     const receipt = this.#connection.receipt((answer) => {
       if (answer === 'lost') return;
       if (answer instanceof Refused) return this.#failed(answer);
-      this.#underWay--;
+      this.#isMoving = false;
       for (const { from } of moves) from.held--;
       this.#settled();
       this.#flush();
