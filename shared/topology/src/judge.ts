@@ -182,7 +182,8 @@ function judgeSameBroker(draft: Draft, report: Report): void {
   }
 }
 
-const defaultPorts: Readonly<Record<string, string>> = {
+/** Of brokers' URIs that name none, by scheme. */
+export const defaultPorts: Readonly<Record<string, string>> = {
   'amqp:': '5672',
   'amqps:': '5671',
   'stomp:': '61613',

@@ -1,3 +1,4 @@
+import { defaultPorts } from '@tombolo/topology/judge';
 import type { Topology } from '@tombolo/topology/topology';
 import { z } from 'zod';
 import { type Site, siteSchema } from './site.ts';
@@ -194,14 +195,6 @@ function flowsBetween(sites: readonly Site[]): NetworkAnswer['flows'] {
   }
   return [...found.values()];
 }
-
-const defaultPorts: Readonly<Record<string, string>> = {
-  'amqp:': '5672',
-  'amqps:': '5671',
-  'stomp:': '61613',
-  'stomps:': '61612',
-  'stomp+ssl:': '61612',
-};
 
 /** `address`: host:port, where adapters say so with the scheme before it and the virtual host behind it. */
 function isAt(uri: string, address: string): boolean {
