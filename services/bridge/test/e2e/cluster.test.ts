@@ -144,7 +144,11 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     expect(doubled).toBeLessThanOrEqual(1000);
     expect(new Set((await demand()).map((rows) => rows[0]?.['consumers']))).toEqual(new Set([1]));
     expect(await network.bridge('west').metric('tombolo_messages_unsettled')).toBe(0);
-    expect((await network.bridge('east').status()).broker.demandMethod).toBe('management API + events');
+    await awaitUntil(
+      'events are followed again',
+      async () => (await network.bridge('east').status()).broker.demandMethod === 'management API + events',
+      within(30_000),
+    );
   });
 
   test('a classic queue whose node is down keeps its demand and its place: what waits for it goes on when the node is back', async () => {

@@ -221,6 +221,8 @@ export class Site implements Place {
       },
       async close() {
         open = false;
+        // By way of the channel: the connection's own close may overtake acknowledgements that were just written.
+        await channel.close().catch(() => {});
         await model.close().catch(() => {});
       },
     };

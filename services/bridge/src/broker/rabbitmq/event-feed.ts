@@ -1,6 +1,6 @@
 import type { BackoffPolicy } from '@tombolo/kernel/backoff';
 import { backoffDelay } from '@tombolo/kernel/backoff';
-import { messageOf } from '@tombolo/kernel/fault';
+import { Fault } from '@tombolo/kernel/fault';
 import type { Channel } from 'amqplib';
 import type { Surroundings } from '../surroundings.ts';
 import { brokersWords, codeOf, replyCode } from './close-codes.ts';
@@ -75,7 +75,7 @@ export class EventFeed {
   }
 
   async #open(epoch: number, uri: RabbitUri): Promise<void> {
-    const ended = (why: string, waitMs: number | undefined) => {
+    const ended = (error: unknown) => {
       if (epoch !== this.#epoch) return;
       this.#epoch++;
       void this.#connection?.close();
@@ -83,9 +83,10 @@ export class EventFeed {
       this.#channel = undefined;
       this.#tellFlowing(false);
       const { clock, random, log } = this.#surroundings;
-      const delay = waitMs ?? backoffDelay(backoff, this.#attempt++, random());
-      log[waitMs === undefined ? 'warn' : 'info'](
-        { reason: why, retryMs: Math.round(delay) },
+      const lasting = isLasting(error);
+      const delay = lasting ? absentMs : backoffDelay(backoff, this.#attempt++, random());
+      log[lasting ? 'info' : 'warn'](
+        { reason: brokersWords(error), retryMs: Math.round(delay) },
         'no broker events: polling instead',
       );
       const next = this.#epoch;
@@ -95,9 +96,9 @@ export class EventFeed {
     };
     let connection: Connection;
     try {
-      connection = await Connection.open(this.#config, uri, 'events', (_, error) => ended(messageOf(error), undefined));
+      connection = await Connection.open(this.#config, uri, 'events', (_, error) => ended(error));
     } catch (error) {
-      ended(messageOf(error), absentMs);
+      ended(error);
       return;
     }
     if (epoch !== this.#epoch) {
@@ -107,7 +108,7 @@ export class EventFeed {
     this.#connection = connection;
     try {
       const channel = await connection.channel((error) => {
-        if (error !== undefined) ended(brokersWords(error), absentMs);
+        if (error !== undefined) ended(error);
       });
       const queue = this.#queue;
       await channel.assertQueue(queue, {
@@ -123,7 +124,7 @@ export class EventFeed {
       await channel.consume(
         queue,
         (message) => {
-          if (!message) ended('the event queue was deleted', undefined);
+          if (!message) ended(new Error('the event queue was deleted'));
           else if (epoch === this.#epoch) this.#tell(message.fields.routingKey, message.properties.headers ?? {});
         },
         { noAck: true, consumerTag: `tombolo.${this.#config.cluster}.events` },
@@ -138,8 +139,7 @@ export class EventFeed {
       );
       if (epoch === this.#epoch) this.#tellFlowing(true);
     } catch (error) {
-      const absent = codeOf(error) === replyCode.notFound || codeOf(error) === replyCode.accessRefused;
-      ended(brokersWords(error), absent ? absentMs : undefined);
+      ended(error);
     }
   }
 
@@ -161,4 +161,14 @@ export class EventFeed {
       if (keys.includes(name) || keys.includes(all)) listener.event(name, headers);
     }
   }
+}
+
+/**
+ * True when only people can mend it: the plugin is not enabled, or the user may not read its exchange. Anything else passes, such as a
+ * queue that is still held by a connection to the node that has just died (405).
+ */
+export function isLasting(error: unknown): boolean {
+  if (error instanceof Fault) return error.code === 'TOMBOLO_BROKER_ACCESS_REFUSED';
+  const code = codeOf(error);
+  return code === replyCode.accessRefused || (code === replyCode.notFound && /no exchange/.test(brokersWords(error)));
 }
