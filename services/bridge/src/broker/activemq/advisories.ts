@@ -1,7 +1,8 @@
 import { messageOf } from '@tombolo/kernel/fault';
 import type { Surroundings } from '../surroundings.ts';
-import { type Advisory, advisoryTopics, type ConsumerFact, readAdvisory } from './advisory.ts';
+import { type Advisory, advisoryTopics, consumersOf, isBeingMade, readAdvisory } from './advisory.ts';
 import type { StompConnection } from './connection.ts';
+import { ConsumerGlances } from './consumer-glances.ts';
 import { ConsumerTable } from './consumer-table.ts';
 import { Replies } from './replies.ts';
 import { TopicTable } from './topics/topic-table.ts';
@@ -10,9 +11,7 @@ import { TopicTable } from './topics/topic-table.ts';
 const ANSWER_MS = 4_000;
 /** How often everything is asked anew: events may have crossed what was told at the beginning (ms). */
 const ANEW_MS = 60_000;
-/** How long the broker may take to make a consumer whose prefetch is not known (ms). */
-const MAKING_MS = 200;
-/** Of the time that it took to be told of everything, until that is asked for again for the sake of such consumers. */
+/** Of the time that it took to be told of everything, until that is asked for again for the sake of consumers whose prefetch is not known. */
 const LOOK_REST = 10;
 /** How often it is tried again when the broker did not answer (ms). */
 const RETRY_MS = 15_000;
@@ -62,7 +61,9 @@ export class Advisories {
   /** Durable subscriptions without a consumer are told of when that goes, and not again. */
   #lastTopics: TopicTable | undefined;
   #cancelWake: () => void = () => {};
-  /** Undefined: consumers are not looked at once more. */
+  /** Consumers whose prefetch was not known when they were told of. */
+  readonly #glances: ConsumerGlances;
+  /** Undefined: everything is not asked for once more for their sake. */
   #cancelLook: (() => void) | undefined;
   #lookFrom = 0;
   #settled: () => void = () => {};
@@ -70,6 +71,11 @@ export class Advisories {
   constructor(surroundings: Surroundings, listener: AdvisoryListener) {
     this.#surroundings = surroundings;
     this.#listener = listener;
+    this.#glances = new ConsumerGlances(surroundings.clock, {
+      ask: (queues) => this.#askAbout(queues),
+      isBeingMade: (queue) => this.table?.beingMade().includes(queue) ?? false,
+      inVain: () => this.#lookAgain(),
+    });
   }
 
   /** What is known; undefined: nothing, or nothing yet. */
@@ -155,6 +161,7 @@ export class Advisories {
   #letGo(): void {
     this.#line?.replies.end();
     this.#line = undefined;
+    this.#glances.clear();
   }
 
   #silent(reason: string): void {
@@ -178,15 +185,8 @@ export class Advisories {
     };
     this.#coming = generation;
     for (const destination of advisoryTopics) {
-      const id = connection.subscriber((frames) => {
-        for (const frame of frames) this.#take(generation, readAdvisory(frame));
-      });
+      const [id, headers] = subscription(connection, destination, (advisory) => this.#take(generation, advisory));
       generation.subscriptions.push(id);
-      const headers: [string, string][] = [
-        ['id', id],
-        ['destination', destination],
-        ['transformation', 'jms-advisory-json'],
-      ];
       connection.request('SUBSCRIBE', headers).catch((error: unknown) => {
         generation.refused = true;
         if (this.connection === connection) this.#fail(generation, `it refuses ${destination}: ${messageOf(error)}`);
@@ -207,14 +207,34 @@ export class Advisories {
     if (generation !== this.#current) return;
     if (ofTopics) this.#listener.topicsChanged();
     if (advisory.is === 'queue-gone') this.#listener.queueGone(advisory.queue);
-    if (advisory.is === 'consumer' && isBeingMade(advisory.consumer)) this.#lookAgain();
+    if (advisory.is === 'consumer' && isBeingMade(advisory.consumer)) {
+      for (const queue of advisory.consumer.queues) this.#glances.wanted(queue);
+    }
     this.#listener.changed(queues);
   }
 
-  /** What a consumer can take is known when the broker has made it: whoever asks for everything is told what holds by then. */
+  /** What a consumer can take is known when the broker has made it: whoever asks once more is told what holds by then. */
+  async #askAbout(queues: readonly string[]): Promise<void> {
+    const line = this.#line;
+    const generation = this.#current;
+    if (!line || !generation) return;
+    const { connection, replies } = line;
+    const ids = queues.map((queue) => {
+      const [id, headers] = subscription(connection, consumersOf(queue), (advisory) => {
+        if (advisory && generation === this.#current) this.#listener.changed(generation.table.take(advisory));
+      });
+      // One that is refused tells nothing, and the look is in vain.
+      connection.request('SUBSCRIBE', headers).catch(() => {});
+      return id;
+    });
+    await replies.echo(ANSWER_MS);
+    end(connection, ids);
+  }
+
+  /** Everything: a look at its queue did not show what a consumer can take (one of several queues at a time is told of nowhere else). */
   #lookAgain(): void {
     const { clock } = this.#surroundings;
-    this.#cancelLook ??= clock.wake(Math.max(clock.now() + MAKING_MS, this.#lookFrom), () => {
+    this.#cancelLook ??= clock.wake(Math.max(clock.now(), this.#lookFrom), () => {
       this.#cancelLook = undefined;
       if (this.#coming && !this.#coming.late) this.#lookAgain();
       else this.anew();
@@ -224,8 +244,11 @@ export class Advisories {
   #complete(generation: Generation): void {
     const now = this.#surroundings.clock.now();
     this.#lookFrom = now + (now - generation.askedAt) * LOOK_REST;
+    // Those who came while they were asked for are told of in no other way.
+    const unknown = this.#current ? [] : generation.table.beingMade();
     this.#end(this.#current);
     this.#current = generation;
+    for (const queue of unknown) this.#glances.wanted(queue);
     this.#lastTopics = generation.topics;
     this.#coming = undefined;
     this.#listener.known();
@@ -242,10 +265,7 @@ export class Advisories {
   }
 
   #end(generation: Generation | undefined): void {
-    for (const id of generation?.subscriptions ?? []) {
-      this.connection?.unsubscribed(id);
-      this.connection?.send('UNSUBSCRIBE', [['id', id]]);
-    }
+    if (this.connection) end(this.connection, generation?.subscriptions ?? []);
   }
 
   #later(ms: number, then: () => void): void {
@@ -255,7 +275,28 @@ export class Advisories {
   }
 }
 
-/** It may be: what a consumer of a queue can take is not known yet, or it asks for one message at a time. */
-function isBeingMade({ prefetch, queues, temporary, browser }: ConsumerFact): boolean {
-  return prefetch === 0 && queues.length > 0 && !temporary && !browser;
+/** A subscription's number and what it is made with. */
+function subscription(
+  connection: StompConnection,
+  destination: string,
+  take: (advisory: Advisory | undefined) => void,
+): [string, [string, string][]] {
+  const id = connection.subscriber((frames) => {
+    for (const frame of frames) take(readAdvisory(frame));
+  });
+  return [
+    id,
+    [
+      ['id', id],
+      ['destination', destination],
+      ['transformation', 'jms-advisory-json'],
+    ],
+  ];
+}
+
+function end(connection: StompConnection, subscriptions: readonly string[]): void {
+  for (const id of subscriptions) {
+    connection.unsubscribed(id);
+    connection.send('UNSUBSCRIBE', [['id', id]]);
+  }
 }

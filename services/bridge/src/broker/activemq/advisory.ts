@@ -46,6 +46,16 @@ export const advisoryTopics = [
   '/topic/ActiveMQ.Advisory.Consumer.Topic.>',
 ] as const;
 
+/** The topic that tells of the consumers of one queue. */
+export function consumersOf(queue: string): string {
+  return `/topic/ActiveMQ.Advisory.Consumer.Queue.${queue}`;
+}
+
+/** It may be: what a consumer of a queue can take is not known yet, or it asks for one message at a time. */
+export function isBeingMade({ prefetch, queues, temporary, browser }: ConsumerFact): boolean {
+  return prefetch === 0 && queues.length > 0 && !temporary && !browser;
+}
+
 interface Destination {
   readonly '@class'?: string;
   readonly string?: string;

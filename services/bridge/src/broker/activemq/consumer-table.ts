@@ -1,5 +1,5 @@
 import { compileWildcard, isExact } from '@tombolo/topology/pattern';
-import type { Advisory, ConsumerFact } from './advisory.ts';
+import { type Advisory, type ConsumerFact, isBeingMade } from './advisory.ts';
 
 /** The client ids of bridges begin so, those of the lock's holder among them. */
 export const bridgePrefix = 'tombolo.';
@@ -91,6 +91,11 @@ export class ConsumerTable {
   /** The prefetches of all who take messages of this queue, bridges and networks among them. */
   prefetched(queue: string): number {
     return this.#on(queue).reduce((sum, { prefetch, browser }) => sum + (browser ? 0 : prefetch), 0);
+  }
+
+  /** The names, wildcards among them, of queues of which some consumer's prefetch is not known. */
+  beingMade(): string[] {
+    return [...this.#consumers.values()].filter(isBeingMade).flatMap(({ queues }) => queues);
   }
 
   /** All of its consumers. */
