@@ -158,7 +158,12 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     before.client.close();
     // It would be withdrawn with any other consumer.
     other.client.close();
-    await awaitUntil('the other is withdrawn', () => !captured.has(`${base}.b`), within(20_000));
+    await awaitUntil('the other is withdrawn', () => !captured.has(`${base}.b`), within(90_000)).catch(
+      async (error) => {
+        const told = await network.bridge('east').rows('demand', 'amq.topic');
+        throw new Error(`${error.message}, but ${[...captured].join()}; at the sink ${JSON.stringify(told)}`);
+      },
+    );
     await network.bridge('east').kill();
     await producer.sendAll(`/topic/${base}.a`, numbered('', 25));
     await network.start('east');

@@ -68,7 +68,7 @@ export class TopicCapture {
 
   /**
    * @param connection with the client id that the subscriptions belong to
-   * @param failed told when the broker did not take what was moved; nothing is moved after that
+   * @param failed told when the broker did not take what was moved, or did not end a subscription; nothing is moved after that
    */
   constructor(
     connection: StompConnection,
@@ -101,7 +101,7 @@ export class TopicCapture {
   }
 
   /**
-   * Ends these subscriptions, with what they keep that was not moved: those that stay have it. Rejects with a Fault.
+   * Ends these subscriptions, with what they keep that was not moved: those that stay have it. Rejects with a Fault, after `failed`.
    *
    * What both an ending subscription and one that stays are given is moved when it comes first and dropped when it comes again. So
    * one may end as soon as all that it had before has come: what comes to it later comes to the other as well.
@@ -127,7 +127,10 @@ export class TopicCapture {
           ['activemq.subscriptionName', topic],
         ]);
       } catch (error) {
-        throw topicFault(error, 'Ending the subscription to', topic, this.#connection.address);
+        const fault = topicFault(error, 'Ending the subscription to', topic, this.#connection.address);
+        // It may still be there, and gather messages for nobody: whoever begins anew finds it in the record, and ends it.
+        this.#failed(fault);
+        throw fault;
       }
     }
     this.#compare();

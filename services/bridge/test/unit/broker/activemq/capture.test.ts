@@ -12,6 +12,7 @@ function stage() {
   const written: string[] = [];
   const receipts: ((answer: Answer) => void)[] = [];
   const failures: unknown[] = [];
+  const refused = new Set<string>();
   let deliver: (frames: readonly StompFrame[]) => void = () => {};
   const connection = {
     address: 'stomp://broker',
@@ -19,7 +20,11 @@ function stage() {
       deliver = receiver;
       return '1';
     },
-    request: async () => {},
+    request: async (command: string) => {
+      if (refused.has(command)) throw new Refused({ words: 'Durable consumer is in use', exception: '' });
+    },
+    send: () => {},
+    unsubscribed: () => {},
     receipt: (answered: (answer: Answer) => void) => `r${receipts.push(answered)}`,
     write: (bytes: Buffer) => written.push(bytes.toString()),
   } as unknown as StompConnection;
@@ -43,7 +48,7 @@ function stage() {
     deliver([{ command: 'MESSAGE', headers, body: Buffer.from('x') }]);
     await Promise.resolve();
   };
-  return { capture, written, receipts, failures, message };
+  return { capture, written, receipts, failures, refused, message };
 }
 
 test('what the broker did not move is not acknowledged by the batch behind it', async () => {
@@ -68,4 +73,12 @@ test('what came while a batch was being moved is the next batch', async () => {
   expect(written).toHaveLength(2);
   expect(written[1]?.match(/SEND\n/g)).toHaveLength(2);
   expect(written[1]?.match(/ACK\nid:.*/g)).toEqual(['ACK\nid:m-3']);
+});
+
+test('a durable subscription that the broker does not end is not forgotten: all is begun anew', async () => {
+  const { capture, failures, refused } = stage();
+  await capture.subscribe(['prices.>']);
+  refused.add('UNSUBSCRIBE');
+  await expect(capture.end(['prices.>'])).rejects.toThrow('Durable consumer is in use');
+  expect(failures).toHaveLength(1);
 });
