@@ -306,6 +306,31 @@ describe.skipIf(rabbitMissing())('the RabbitMQ adapter', () => {
     await awaitUntil('the end is told', () => blocked.length === 2 && blocked[1] === undefined);
   });
 
+  test('a lock that a policy has expired under its master does not leave two masters', async () => {
+    const [first, second] = [world.adapter(), world.adapter()];
+    await broker.stop();
+    for (const each of [first, second]) each.broker.claim(true);
+    first.broker.start();
+    await awaitUntil('one is the master', () => first.states.at(-1)?.is === 'master');
+    second.broker.start();
+    await awaitUntil('the other stands by', () => second.states.at(-1)?.is === 'standby');
+    // As by a policy for all queues that nobody uses.
+    const policy = `/policies/${world.vhost}/unused`;
+    await node.api('PUT', policy, { pattern: '^tombolo', definition: { expires: 700 }, 'apply-to': 'queues' });
+    await awaitUntil('the other took it', () => second.states.some(({ is }) => is === 'master'), { withinMs: 30_000 });
+    await node.api('DELETE', policy);
+    await awaitUntil('the first knows', () => first.states.some(({ is }) => is === 'connecting' || is === 'down'));
+    const masters = () => [first, second].filter(({ states }) => states.at(-1)?.is === 'master').length;
+    const standbys = () => [first, second].filter(({ states }) => states.at(-1)?.is === 'standby').length;
+    await awaitUntil('one is the master, and one stands by', () => masters() === 1 && standbys() === 1, {
+      withinMs: 20_000,
+    });
+    expect(world.log.lines.find(({ message }) => message === 'the lock is lost')?.fields).toMatchObject({
+      reason: expect.stringMatching(/"tombolo\.master(\.publish)?" was deleted \(by hand, by a policy with expires/),
+    });
+    await Promise.all([first.broker.stop(), second.broker.stop()]);
+  });
+
   test('a new consumer is told within milliseconds of its event, for quorum queues and priorities too', async () => {
     const demands = new Map<string, QueueDemand>();
     let visible = false;

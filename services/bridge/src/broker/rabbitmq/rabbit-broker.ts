@@ -28,6 +28,7 @@ import { RabbitDemandWatch } from './demand-watch.ts';
 import { EventFeed } from './event-feed.ts';
 import { RabbitInventory } from './inventory.ts';
 import { LockHolder } from './lock-holder.ts';
+import { holdLock, LockWatch, lockQueues } from './lock-queue.ts';
 import { Management } from './management.ts';
 import { Prober } from './probe.ts';
 import { RabbitSink } from './sink.ts';
@@ -44,8 +45,6 @@ interface Pair {
 
 /** How long a lock that is held may be the one that died with the last connection: nobody resigns for that. */
 const ownLockMs = 2_000;
-/** The queues whose exclusive owner is the master, in the order in which they are claimed. */
-const lockQueues = ['tombolo.master', 'tombolo.master.publish'] as const;
 
 /**
  * A RabbitMQ cluster behind the broker port: two connections to one of its nodes, one that consumes and one that publishes
@@ -73,6 +72,7 @@ export class RabbitBroker implements Broker {
   readonly #events: EventFeed | undefined;
   readonly #prober = new Prober();
   readonly #holder: LockHolder;
+  readonly #lock: LockWatch;
   #state: ConnectionState = { is: 'stopped', epoch: 0 };
   #pair: Pair | undefined;
   #cancelWake: () => void = () => {};
@@ -90,6 +90,11 @@ export class RabbitBroker implements Broker {
     if (config.management && config.management.uris.length > 0) this.#management = new Management(config.management);
     if (config.events) this.#events = new EventFeed(config, config.events.vhost, surroundings);
     this.#holder = new LockHolder(this.#management, surroundings);
+    this.#lock = new LockWatch(surroundings.clock, (connection, fault) => {
+      if (connection !== this.#pair?.consuming && connection !== this.#pair?.publishing) return;
+      surroundings.log.warn({ reason: fault.message }, 'the lock is lost');
+      this.#feed({ was: 'lost', epoch: this.#state.epoch, fault });
+    });
     const views = { management: this.#management, events: this.#events };
     this.#demand = new RabbitDemandWatch(views, surroundings, this.#prober, (queue) =>
       this.#source.ownConsumers(queue),
@@ -226,10 +231,7 @@ export class RabbitBroker implements Broker {
       const queue = lockQueues[pair.held] as string;
       const connection = pair.held === 0 ? pair.consuming : pair.publishing;
       try {
-        const channel = await connection.channel(() => {});
-        // Explicitly classic: under a default queue type it would be a quorum queue, which exclusiveness does not hold for.
-        await channel.assertQueue(queue, { exclusive: true, durable: false, arguments: { 'x-queue-type': 'classic' } });
-        await channel.close().catch(() => {});
+        await holdLock(connection, queue);
         pair.held++;
       } catch (error) {
         if (this.#state.epoch !== epoch || this.#pair !== pair) return;
@@ -282,6 +284,7 @@ export class RabbitBroker implements Broker {
 
   #mastered(index: number): void {
     if (!this.#pair) return;
+    this.#lock.attach([this.#pair.consuming, this.#pair.publishing]);
     this.#source.attach(this.#pair.consuming);
     const uri = this.#config.uris[index] as RabbitUri;
     this.#browser.attach(this.#pair.consuming, uri.vhost);
@@ -291,6 +294,7 @@ export class RabbitBroker implements Broker {
   }
 
   #detach(): void {
+    this.#lock.detach();
     this.#source.detach();
     this.#browser.detach();
     this.#demand.detach();
