@@ -18,8 +18,9 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // Of what waits for conditions: how long a slow machine may take, not how long it should.
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
     // Real brokers share two cores: files run one after the other, so that a test's broker is not starved.
     fileParallelism: false,
     projects: [

@@ -8,7 +8,7 @@ export async function awaitUntil<T>(
   condition: () => T | Promise<T>,
   options: { readonly withinMs?: number; readonly everyMs?: number } = {},
 ): Promise<NonNullable<T>> {
-  const { withinMs = 10_000, everyMs = 5 } = options;
+  const { withinMs = 30_000, everyMs = 5 } = options;
   const deadline = performance.now() + withinMs;
   let cause: unknown;
   for (;;) {

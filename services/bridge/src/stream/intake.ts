@@ -16,6 +16,10 @@ interface Consumer {
 /** An extension is one more consumer to the broker: after so many, one that is large enough from the start takes its place. */
 const MOST_EXTENSIONS = 8;
 
+/** What a consumer may hold at least, as far as credit goes, and how many times what was under way at most. */
+const LEAST_PREFETCH = 64;
+const SPARE = 4;
+
 /** How long an acknowledgement may be withheld before the consumer is replaced by one that needs no withholding (ms). */
 const WITHHELD_MS = 100;
 
@@ -30,6 +34,9 @@ export class Intake {
   #answered = 0;
   #consumer: Consumer | undefined;
   #consumers = 0;
+  /** Messages that were under way at most: during the life of the latest consumer, and of the one before. */
+  #peak = 0;
+  #formerPeak = 0;
   /** Accepted, and not acknowledged yet. */
   #withheld: Entry[] = [];
   #withheldSince = 0;
@@ -107,8 +114,18 @@ export class Intake {
 
   // ---- the consumer ------------------------------------------------------------------------------------------------------
 
+  /**
+   * How much of `most` a consumer should hold: some times what was under way of late. Of a consumer that holds all credit every
+   * acknowledgement is withheld until there is more, and at a trickle it was replaced ten times a second.
+   */
+  prefetchFor(most: number): number {
+    return Math.min(most, Math.max(LEAST_PREFETCH, SPARE * Math.max(this.#peak, this.#formerPeak)));
+  }
+
   /** @returns the number of the new consumer */
   start(prefetch: number, taken: number): number {
+    this.#formerPeak = this.#peak;
+    this.#peak = 0;
     const id = ++this.#consumers;
     this.#consumer = { id, prefetch, extensions: 0, base: taken, acknowledged: 0, delivered: 0, cancelling: false };
     return id;
@@ -125,8 +142,10 @@ export class Intake {
     this.#consumer = undefined;
   }
 
-  delivered(count: number): void {
+  /** @param underWay messages that are in hand without a verdict, with these */
+  delivered(count: number, underWay: number): void {
     if (this.#consumer) this.#consumer.delivered += count;
+    this.#peak = Math.max(this.#peak, underWay);
   }
 
   /**
@@ -157,7 +176,7 @@ export class Intake {
     const consumer = this.#consumer;
     if (!consumer || consumer.cancelling || consumer.delivered < consumer.prefetch) return false;
     const heavy = consumer.prefetch > 1 && consumer.prefetch > heaviest;
-    return heavy || Math.min(this.#granted - taken, limit) >= consumer.prefetch * 2;
+    return heavy || this.prefetchFor(Math.min(this.#granted - taken, limit)) >= consumer.prefetch * 2;
   }
 
   // ---- acknowledgements --------------------------------------------------------------------------------------------------

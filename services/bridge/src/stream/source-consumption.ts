@@ -82,7 +82,7 @@ export class SourceConsumption<Owner> {
       limit = 1; // a single message larger than the bound still has to travel
     }
     this.#refusal = undefined;
-    const prefetch = Math.min(credit, limit);
+    const prefetch = this.#intake.prefetchFor(Math.min(credit, limit));
     this.#out.add({ do: 'consume', generation: this.#intake.start(prefetch, taken), prefetch });
   }
 

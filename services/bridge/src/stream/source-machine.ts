@@ -292,7 +292,7 @@ export class SourceStream {
       this.#out.add({ do: 'requeue', tokens: batch.map(({ token }) => token) });
       return this.#out.take();
     }
-    this.#intake.delivered(batch.length);
+    this.#intake.delivered(batch.length, this.unsettled + batch.length);
     const recognised: Taken[] = [];
     const skipped: DeliveryToken[] = [];
     for (const taken of batch) {

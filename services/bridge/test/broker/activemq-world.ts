@@ -108,7 +108,7 @@ export async function openActiveMqWorld(
       control = undefined;
     },
     until: async (what, condition) => {
-      await awaitUntil(what, condition, { withinMs: 25_000 });
+      await awaitUntil(what, condition, { withinMs: 60_000 });
     },
     async close() {
       await proxy.close();

@@ -63,7 +63,7 @@ describe.skipIf(noNodes() || noActiveMq())('fidelity between RabbitMQ and Active
         { name: 'out', from: 'middle', to: 'east', ...all(queue) },
       ],
     });
-    await awaitUntil('all are at east', async () => (await east.ready(queue)) === cases.length, within(30_000));
+    await awaitUntil('all are at east', async () => (await east.ready(queue)) === cases.length, within(60_000));
     for (const side of ['west', 'middle', 'east']) expect(await network.bridge(side).stop()).toBe(0);
     const got = await consumeRaw(east, queue, cases.length);
     for (const [index, { body, headers }] of cases.entries()) {
@@ -104,7 +104,7 @@ describe.skipIf(noNodes() || noActiveMq())('fidelity between RabbitMQ and Active
         headers: { size: 5, JMSXGroupID: 'group', type: 'a header of that name' },
       }),
     });
-    await awaitUntil('it came to ActiveMQ', () => frames.length === 1, within(30_000));
+    await awaitUntil('it came to ActiveMQ', () => frames.length === 1, within(60_000));
     const { headers, body } = frames[0]!;
     expect(body.toString()).toBe('grüße');
     expect(Object.fromEntries(headers)).toMatchObject({

@@ -48,7 +48,7 @@ describe.skipIf(noActiveMq())('request and reply with ActiveMQ', () => {
     const { addresses } = await replier(east, queue);
     const { ask, answers } = await requester(west, queue);
     for (const each of ['1', '2', '3']) await ask(each);
-    await awaitUntil('three answers', () => answers.length === 3, within(30_000));
+    await awaitUntil('three answers', () => answers.length === 3, within(60_000));
     expect(answers).toEqual(['1', '2', '3'].map((each) => [each, `answer to ${each}`]));
     expect(replyAddressOf(addresses[0]!.replace('/queue/', ''))?.origin).toBe('west');
     expect(await network.bridge('east').metric('tombolo_reply_queues')).toBe(1);
@@ -65,11 +65,11 @@ describe.skipIf(noActiveMq())('request and reply with ActiveMQ', () => {
     await awaitUntil(
       'it is counted',
       async () => (await network.bridge('west').metric('tombolo_replies_dropped_total', { reason: 'late' })) === 1,
-      within(30_000),
+      within(60_000),
     );
     const { ask, answers } = await requester(west, queue);
     await ask('in time');
-    await awaitUntil('the next one is answered', () => answers.length === 1, within(30_000));
+    await awaitUntil('the next one is answered', () => answers.length === 1, within(60_000));
     expect(answers).toEqual([['in time', 'answer to in time']]);
   });
 
@@ -89,7 +89,7 @@ describe.skipIf(noActiveMq())('request and reply with ActiveMQ', () => {
     });
     const { ask, answers } = await requester(active, there);
     await ask('from ActiveMQ');
-    await awaitUntil('it is answered', () => answers.length === 1, within(30_000));
+    await awaitUntil('it is answered', () => answers.length === 1, within(60_000));
     expect(answers).toEqual([['from ActiveMQ', 'answer to from ActiveMQ']]);
 
     await replier(active, back);
@@ -99,7 +99,7 @@ describe.skipIf(noActiveMq())('request and reply with ActiveMQ', () => {
     channel.sendToQueue(back, Buffer.from('from RabbitMQ'), {
       ...{ replyTo, correlationId: 'c', contentType: 'text/plain' },
     });
-    await awaitUntil('it is answered', () => got.length === 1, within(30_000));
+    await awaitUntil('it is answered', () => got.length === 1, within(60_000));
     expect(got).toEqual(['answer to from RabbitMQ']);
   });
 });

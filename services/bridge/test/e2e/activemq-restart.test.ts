@@ -34,7 +34,7 @@ describe.skipIf(noActiveMq())('an ActiveMQ that is killed (-9) and started again
     );
     await west.publish(queue, 100, COUNT);
     await awaitUntil('all have come', () => new Set(consumer.bodies()).size === COUNT + 100, within(60_000));
-    await awaitUntil('the source is empty', async () => (await west.holds(queue)) === 0, within(30_000));
+    await awaitUntil('the source is empty', async () => (await west.holds(queue)) === 0, within(60_000));
     expect(tally(consumer.bodies(), COUNT + 100)).toEqual({ lost: 0, strange: 0, doubled: 0 });
     const suppressed = await network.bridge('east').metric('tombolo_duplicates_suppressed_total');
     await context.annotate(`${suppressed} came again from the source's store, and were suppressed`);
@@ -51,7 +51,7 @@ describe.skipIf(noActiveMq())('an ActiveMQ that is killed (-9) and started again
     const second = await east.consume(queue, { prefetch: 50 });
     const all = () => [...first.bodies(), ...second.bodies()];
     await awaitUntil('all have come', () => new Set(all()).size === COUNT, within(90_000));
-    await awaitUntil('the source is empty', async () => (await west.holds(queue)) === 0, within(30_000));
+    await awaitUntil('the source is empty', async () => (await west.holds(queue)) === 0, within(60_000));
     const { lost, strange, doubled } = tally(all(), COUNT);
     expect({ lost, strange }).toEqual({ lost: 0, strange: 0 });
     // What the broker had stored and not said so, and what its own consumer had acknowledged just before: at most a window of each.

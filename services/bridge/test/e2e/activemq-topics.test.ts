@@ -62,7 +62,7 @@ async function capturesAt(node: ActiveMqNode): Promise<ReadonlySet<string>> {
 
 async function captures(captured: ReadonlySet<string>, ...topics: readonly string[]): Promise<void> {
   const all = () => topics.every((topic) => captured.has(topic));
-  await awaitUntil(`${topics.join()} is captured`, all, within(20_000)).catch((error) => {
+  await awaitUntil(`${topics.join()} is captured`, all, within(60_000)).catch((error) => {
     throw new Error(`${error.message}, but ${[...captured].join()}`, { cause: error });
   });
 }
@@ -87,7 +87,7 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     await producer.sendAll(`/topic/${base}.prices.eu`, numbered('m', 500));
     await producer.sendAll(`/topic/${base}.orders.eu`, ['unwanted']);
     await producer.sendAll(`/topic/${base}.prices.us.ny`, ['other']);
-    await awaitUntil('all came', () => subscriber.got.length >= 501, within(20_000));
+    await awaitUntil('all came', () => subscriber.got.length >= 501, within(60_000));
     const of = (topic: string) => subscriber.got.filter((each) => each.topic === topic).map(({ body }) => body);
     expect(of(`${base}.prices.eu`)).toEqual(numbered('m', 500));
     expect(of(`${base}.prices.us.ny`)).toEqual(['other']);
@@ -110,16 +110,16 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     for (const _ of [1, 2]) {
       const wide = await subscribe(nodes[1]!, `${base}.>`);
       await captures(captured, `${base}.>`);
-      await awaitUntil('the narrow one is not needed', () => !captured.has(`${base}.a.*`), within(20_000));
-      await awaitUntil('the other gets some', () => wide.got.length > 20, within(20_000));
+      await awaitUntil('the narrow one is not needed', () => !captured.has(`${base}.a.*`), within(60_000));
+      await awaitUntil('the other gets some', () => wide.got.length > 20, within(60_000));
       wide.client.close();
       await captures(captured, `${base}.a.*`);
-      await awaitUntil('the wide one is not needed', () => !captured.has(`${base}.>`), within(20_000));
+      await awaitUntil('the wide one is not needed', () => !captured.has(`${base}.>`), within(60_000));
       expect(new Set(wide.bodies()).size).toBe(wide.got.length);
     }
     go = false;
     await producing;
-    await awaitUntil('all came', () => narrow.got.length >= sent, within(20_000));
+    await awaitUntil('all came', () => narrow.got.length >= sent, within(60_000));
     expect(narrow.bodies()).toEqual(numbered('', sent));
     expect(await network.bridge('west').forwarded(sent)).toBe(sent);
   });
@@ -131,17 +131,17 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     const subscriber = await subscribe(nodes[1]!, `${base}.>`);
     await captures(captured, `${base}.>`);
     await producer.sendAll(`/topic/${base}.x`, numbered('', 100));
-    await awaitUntil('the first came', () => subscriber.got.length >= 50, within(20_000));
+    await awaitUntil('the first came', () => subscriber.got.length >= 50, within(60_000));
     await network.bridge('west').kill();
     await producer.sendAll(`/topic/${base}.x`, numbered('', 300).slice(100));
     // A topic that did not exist before.
     await producer.sendAll(`/topic/${base}.new`, ['new']);
     await network.start('west');
-    await awaitUntil('all came', () => subscriber.got.length >= 301, within(30_000));
+    await awaitUntil('all came', () => subscriber.got.length >= 301, within(60_000));
     await network.bridge('east').kill();
     await producer.sendAll(`/topic/${base}.x`, numbered('', 500).slice(300));
     await network.start('east');
-    await awaitUntil('all came again', () => subscriber.got.length >= 501, within(30_000));
+    await awaitUntil('all came again', () => subscriber.got.length >= 501, within(60_000));
     const others = subscriber.bodies().filter((body) => body !== 'new');
     expect(others.slice(0, 300)).toEqual(numbered('', 300));
     // What was under way when the sink's bridge went may come behind the rest.
@@ -174,13 +174,13 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
       async () => (await network.bridge('west').metric('tombolo_messages_forwarded_total')) >= 50,
     );
     const after = await subscribe(nodes[1]!, `${base}.a`, who);
-    await awaitUntil('all came', () => after.got.length >= 50, within(20_000));
+    await awaitUntil('all came', () => after.got.length >= 50, within(60_000));
     expect(after.bodies()).toEqual(numbered('', 50));
     const last = await subscribe(nodes[1]!, `${base}.c`);
     await captures(captured, `${base}.c`);
     await after.end();
     await after.client.remove(who.name);
-    await awaitUntil('it is not captured any more', () => !captured.has(`${base}.a`), within(20_000));
+    await awaitUntil('it is not captured any more', () => !captured.has(`${base}.a`), within(60_000));
     expect(last.got).toEqual([]);
   });
 });
@@ -193,13 +193,13 @@ describe.skipIf(activemqMissing())('a source of topics', () => {
     const subscriber = await subscribe(nodes[1]!, `${base}.>`);
     await captures(captured, `${base}.>`);
     await producer.sendAll(`/topic/${base}.x`, numbered('', 1_000));
-    await awaitUntil('it is under way', () => subscriber.got.length >= 100, within(20_000));
+    await awaitUntil('it is under way', () => subscriber.got.length >= 100, within(60_000));
     await node.kill();
     await node.restart();
     // Before the bridge is there again, most likely.
     await (await connect(node)).sendAll(`/topic/${base}.x`, numbered('', 1_100).slice(1_000));
     const distinct = () => new Set(subscriber.bodies()).size;
-    await awaitUntil('all came', () => distinct() === 1_100, within(30_000)).catch((error) => {
+    await awaitUntil('all came', () => distinct() === 1_100, within(60_000)).catch((error) => {
       throw new Error(`${error.message}, but ${distinct()}`, { cause: error });
     });
     await context.annotate(`${subscriber.got.length - 1_100} of 1,100 doubled`);
@@ -242,13 +242,13 @@ describe.skipIf(activemqMissing() || noNodes())('topics between ActiveMQ and Rab
         }[];
         return list.some((each) => each.destination.startsWith('tombolo.') && each.routing_key === `${base}.*.eu`);
       },
-      within(20_000),
+      within(60_000),
     );
     await producer.sendAll(`/topic/${base}.prices.eu`, numbered('a', 200));
     await producer.sendAll(`/topic/${base}.prices.eu.deep`, ['deep']);
     await publish(east, `${base}.orders.eu`, numbered('r', 200));
     await publish(east, `${base}.orders.us`, ['rabbit only']);
-    await awaitUntil('all came', () => atRabbit.got.length >= 402 && atActive.got.length >= 400, within(20_000));
+    await awaitUntil('all came', () => atRabbit.got.length >= 402 && atActive.got.length >= 400, within(60_000));
     const counts = await watchFor(1_000, () => `${atRabbit.got.length} ${atActive.got.length}`, 250);
     expect(new Set(counts)).toEqual(new Set(['402 400']));
     const [fromActive, fromRabbit] = [/^a/, /^r\d/].map((of) => (body: string) => of.test(body));

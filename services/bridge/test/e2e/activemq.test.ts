@@ -148,7 +148,7 @@ describe.skipIf(noActiveMq())('ActiveMQ to ActiveMQ', () => {
     const network = await bridged(west, east, { connector: { staticallyIncludedDestinations: [{ queue }] } });
     await east.declare(queue);
     await west.publish(queue, 100);
-    await awaitUntil('all has come', async () => (await east.holds(queue)) === 100, within(20_000));
+    await awaitUntil('all has come', async () => (await east.holds(queue)) === 100, within(60_000));
     const { broker } = await network.bridge('west').status();
     expect(broker.demandMethod).toContain('the broker sends no consumer advisories');
     expect(await network.bridge('west').output()).toContain('libxstream-java');

@@ -29,7 +29,7 @@ describe.skipIf(noNodes())('the admin API', () => {
         const answer = (await master!.get('/api/v1/network')) as NetworkAnswer;
         return answer.flows.length > 0 && answer.clusters.every(({ site }) => site?.broker.up) ? answer : undefined;
       },
-      within(15_000),
+      within(60_000),
     );
     expect(seen.clusters.map(({ name, seen: how }) => [name, how])).toEqual([
       ['west', 'own'],

@@ -19,7 +19,7 @@ const count = 20_000;
 const withIds = { properties: (index: number) => ({ persistent: true, messageId: String(index) }) };
 const connector = { name: 'west-east', from: 'west', to: 'east' };
 
-describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }, () => {
+describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 300_000 }, () => {
   let nodes: RabbitNode[];
   let n1: RabbitNode;
   let n2: RabbitNode;
@@ -113,7 +113,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     });
     const first = await home.at(n1).consume('q', { prefetch: 300 });
     const standing = () => network.bridge('west').rows('demand', 'q');
-    await awaitUntil('the demand is known', async () => (await standing()).length === 1, within(10_000));
+    await awaitUntil('the demand is known', async () => (await standing()).length === 1, within(60_000));
     const demand = watchWhile(standing);
     const published = west.publish('q', count, withIds);
     published.catch(() => {});
@@ -147,7 +147,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     await awaitUntil(
       'events are followed again',
       async () => (await network.bridge('east').status()).broker.demandMethod === 'management API + events',
-      within(30_000),
+      within(60_000),
     );
   });
 
@@ -176,12 +176,12 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     await awaitUntil(
       'the sink says why',
       async () => /not available: its node .* is down/.test(String(await reason('west', 'in'))),
-      within(10_000),
+      within(60_000),
     );
     await awaitUntil(
       'the source says why',
       async () => /has to wait: .* is down or inaccessible/.test(String(await reason('west', 'out'))),
-      within(10_000),
+      within(60_000),
     );
     // Longer than a demand outlives its last consumer.
     const seen = await watchFor(4_000, () => network.bridge('east').rows('demand', 'in'));
@@ -191,7 +191,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     expect(other.got.filter(({ redelivered }) => redelivered)).toHaveLength(0);
 
     await n3.restart();
-    const again = await awaitUntil('the queue is back', () => home.consume('in', { prefetch: 100 }), within(20_000));
+    const again = await awaitUntil('the queue is back', () => home.consume('in', { prefetch: 100 }), within(60_000));
     again.got.unshift(...incoming.got);
     await allArrived([again], some, 30_000);
     await allArrived([outgoing], some, 30_000);
@@ -272,7 +272,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     await n1.control('set_vm_memory_high_watermark', '0.0001');
     const blocked = () =>
       network.bridge('east').metric('tombolo_link_blocked', { peer: 'west', reason: 'broker_alarm' });
-    await awaitUntil('the alarm is seen', async () => (await blocked()) === 1, within(20_000));
+    await awaitUntil('the alarm is seen', async () => (await blocked()) === 1, within(60_000));
     await published;
     const reasons = async () => (await network.bridge('east').rows('streams', 'q')).map((row) => row['blockedBy']);
     expect(await reasons()).toEqual([expect.stringMatching(/its broker takes no messages: low on memory/)]);
@@ -281,7 +281,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     // Nothing can be published at the cluster now, and what is there still leaves it.
     const backwards = await west.consume('back');
     await backwards.wait(3_000);
-    await awaitUntil('all of it is settled', async () => (await home.ready('back')) === 0, within(10_000));
+    await awaitUntil('all of it is settled', async () => (await home.ready('back')) === 0, within(60_000));
     const before = await Promise.all([network.bridge('east').memory(), network.bridge('west').memory()]);
     const held = await watchFor(2_000, async () => ({
       unsettled: await network.bridge('west').metric('tombolo_messages_unsettled'),
@@ -293,7 +293,7 @@ describe.skipIf(rabbitMissing())('a broker of three nodes', { timeout: 150_000 }
     expect(new Set(held.map(({ demand }) => demand))).toEqual(new Set([1]));
     expect(held.at(-1)!.got).toBe(held[0]!.got);
     await n1.control('set_vm_memory_high_watermark', '0.8');
-    await awaitUntil('the alarm is over', async () => (await blocked()) === 0, within(20_000));
+    await awaitUntil('the alarm is over', async () => (await blocked()) === 0, within(60_000));
     await allArrived([consumer], some);
     await context.annotate(
       `alarm: bridges' memory before ${before} and after ${after} MiB; ${held[0]!.unsettled} unsettled`,

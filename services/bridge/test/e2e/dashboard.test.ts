@@ -77,7 +77,7 @@ describe.skipIf(noNodes() || prometheusMissing() || redisMissing())('what Promet
       'all is compared',
       async () =>
         (await total('tombolo_messages_reconciled_total')) === (await total('tombolo_messages_forwarded_total')),
-      within(15_000),
+      within(60_000),
     );
     expect(await total('tombolo_reconciliation_difference')).toBe(0);
 
@@ -90,20 +90,20 @@ describe.skipIf(noNodes() || prometheusMissing() || redisMissing())('what Promet
       async () =>
         (await network.bridge('west').metric('tombolo_oldest_unforwarded_message_age_seconds', paused)) > 1 &&
         (await network.bridge('west').metric('tombolo_stream_blocked_seconds_total', paused)) > 1,
-      within(20_000),
+      within(60_000),
     );
 
     await awaitUntil(
       'it is told what the topic buffer holds',
       async () => (await network.bridge('west').metric('tombolo_topic_buffer_bytes')) >= 1_000,
-      within(30_000),
+      within(60_000),
     );
 
     await network.bridge('east').kill();
     await awaitUntil(
       'the alert is on its way',
       async () => (await prometheus.query('ALERTS{alertname="TomboloLinkDown", broker_cluster="west"}')).length === 1,
-      within(20_000),
+      within(60_000),
     );
-  }, 150_000);
+  });
 });

@@ -22,12 +22,12 @@ describe.skipIf(noNodes())('what could not be delivered', () => {
     await Promise.all([east.consume('orders'), east.consume('audit')]);
     await west.publish('orders', 1, { body: () => large, properties });
     await west.publish('audit', 1, { body: () => large });
-    await awaitUntil('both are parked', async () => (await west.ready(parking)) === 2, within(30_000));
+    await awaitUntil('both are parked', async () => (await west.ready(parking)) === 2, within(60_000));
     const bridge = network.bridge('west');
     await awaitUntil(
       'the gauge knows',
       async () => (await bridge.metric('tombolo_dead_letters')) === 2,
-      within(15_000),
+      within(60_000),
     );
 
     const command = (...args: string[]) => tombolo(['dead-letters', ...args, '--url', bridge.admin], 60_000);
@@ -71,7 +71,7 @@ describe.skipIf(noNodes())('what could not be delivered', () => {
     await awaitUntil(
       'the gauge knows',
       async () => (await bridge.metric('tombolo_dead_letters')) === 0,
-      within(15_000),
+      within(60_000),
     );
   });
 });
@@ -115,20 +115,20 @@ describe.skipIf(noNodes())('what is refused for now', () => {
     });
     const [source, sink] = [network.bridge('west'), network.bridge('east')];
     await west.publish('full', 5);
-    await awaitUntil('it flows', async () => (await east.ready('full')) === 5, within(20_000));
+    await awaitUntil('it flows', async () => (await east.ready('full')) === 5, within(60_000));
     // A bound that the bridge did not see when it began: it learns of it by being refused.
     const definition = { 'max-length': 10, overflow: 'reject-publish' };
     await east.api('PUT', `/policies/${east.vhost}/bounded`, { pattern: '^full$', 'apply-to': 'queues', definition });
     await awaitUntil(
       'it is bounded',
       async () => ((await east.api('GET', `/queues/${east.vhost}/full`)) as { policy?: string }).policy === 'bounded',
-      within(20_000),
+      within(60_000),
     );
     await west.publish('full', 195, { from: 5 });
     await awaitUntil(
       'the buffer captures',
       async () => JSON.stringify(await west.api('GET', `/queues/${west.vhost}`)).includes('tombolo.topic.east.events'),
-      within(30_000),
+      within(60_000),
     );
     const publishEvents = async () => {
       const model = await west.connect();
@@ -145,19 +145,19 @@ describe.skipIf(noNodes())('what is refused for now', () => {
       await awaitUntil(
         `${bridge.name} says what is not permitted`,
         async () => /exchange events on east is not permitted.*set_permissions/.test(await blockedBy(bridge, 'events')),
-        within(20_000),
+        within(60_000),
       );
     }
     await awaitUntil(
       'the metric has the reason',
       async () => (await source.metric('tombolo_demand_unserved', { reason: 'no_permission' })) > 0,
-      within(10_000),
+      within(60_000),
     );
     for (const bridge of [source, sink]) {
       await awaitUntil(
         `${bridge.name} says what is full`,
         async () => /queue full on east takes no more for now/.test(await blockedBy(bridge, 'full')),
-        within(20_000),
+        within(60_000),
       );
     }
 
@@ -177,7 +177,7 @@ describe.skipIf(noNodes())('what is refused for now', () => {
     expect(tally(reader.bodies(), 200)).toEqual(exactlyOnce);
     expect(tally(subscriber.bodies(), 300)).toEqual(exactlyOnce);
     expect(subscriber.bodies()).toEqual(Array.from({ length: 300 }, (_, index) => String(index)));
-    await awaitUntil('all is well', async () => (await blockedBy(sink, 'events')) === 'undefined', within(10_000));
+    await awaitUntil('all is well', async () => (await blockedBy(sink, 'events')) === 'undefined', within(60_000));
     expect(await source.metric('tombolo_messages_dead_lettered_total')).toBe(0);
   });
 });

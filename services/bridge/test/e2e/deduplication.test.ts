@@ -39,7 +39,7 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('duplicates, with the
         before = now;
         return rests && consumer.got.length === count && open >= 100;
       },
-      within(30_000),
+      within(60_000),
     );
     await Promise.all(['west', 'east'].map((name) => network.bridge(name).kill()));
     await Promise.all(['west', 'east'].map((name) => network.start(name)));
@@ -47,11 +47,11 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('duplicates, with the
     await awaitUntil(
       'nothing is left',
       async () => (await west.ready('q')) === 0 && (await unsettled()) === 0,
-      within(30_000),
+      within(60_000),
     );
     expect(tally(consumer.bodies(), count)).toEqual({ lost: 0, doubled: 0, strange: 0 });
     expect(await network.bridge('west').metric('tombolo_duplicates_suppressed_total')).toBeGreaterThanOrEqual(100);
-  }, 120_000);
+  });
 
   test('without its Redis a bridge forwards on, says so, counts the risk, and records again when it is back', async () => {
     redis = await startRedis();
@@ -65,13 +65,13 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('duplicates, with the
     const notes = async () => ((await bridge.get('/api/v1/status')) as { notes: string[] }).notes.join('\n');
     await west.publish('q', 100);
     await consumer.wait(100);
-    await awaitUntil('it is recorded', recorded, within(10_000));
+    await awaitUntil('it is recorded', recorded, within(60_000));
     expect(await bridge.metric('tombolo_possible_duplicates_total')).toBe(0);
 
     redis.freeze();
     await west.publish('q', 100, { from: 100 });
     await consumer.wait(200);
-    await awaitUntil('the silence is noticed', async () => !(await recorded()), within(10_000));
+    await awaitUntil('the silence is noticed', async () => !(await recorded()), within(60_000));
     await west.publish('q', 100, { from: 200 });
     await consumer.wait(300);
     expect(await notes()).toContain('not written');
@@ -80,15 +80,15 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('duplicates, with the
     );
 
     redis.thaw();
-    await awaitUntil('it is recorded again', recorded, within(10_000));
+    await awaitUntil('it is recorded again', recorded, within(60_000));
     await redis.restart();
     await west.publish('q', 100, { from: 300 });
     await consumer.wait(400);
-    await awaitUntil('it is recorded again', async () => (await redis.command('DBSIZE')) !== '0', within(10_000));
+    await awaitUntil('it is recorded again', async () => (await redis.command('DBSIZE')) !== '0', within(60_000));
     expect(tally(consumer.bodies(), 400)).toEqual({ lost: 0, doubled: 0, strange: 0 });
     const said = (await bridge.output())
       .split('\n')
       .filter((line) => line.includes('what is in doubt is not recorded'));
     expect(said.length).toBeLessThanOrEqual(2);
-  }, 90_000);
+  });
 });

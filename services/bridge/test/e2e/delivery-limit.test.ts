@@ -38,7 +38,7 @@ describe.skipIf(noNodes())('a quorum queue with a delivery limit', () => {
         costs: 0,
         act: async () => {
           await bridge().post('/api/v1/connectors/west-east/pause');
-          await awaitUntil('all is settled', async () => (await unsettled()) === 0, within(10_000));
+          await awaitUntil('all is settled', async () => (await unsettled()) === 0, within(60_000));
           await bridge().post('/api/v1/connectors/west-east/resume');
         },
       },
@@ -66,7 +66,7 @@ describe.skipIf(noNodes())('a quorum queue with a delivery limit', () => {
         costs: 1,
         act: async () => {
           for (const link of links) link.down();
-          await awaitUntil('what was held is given back', async () => (await unsettled()) === 0, within(10_000));
+          await awaitUntil('what was held is given back', async () => (await unsettled()) === 0, within(60_000));
           for (const link of links) link.up();
         },
       },
@@ -100,7 +100,7 @@ describe.skipIf(noNodes())('a quorum queue with a delivery limit', () => {
       await network.linked('west', 'east');
       await consumer.close();
       const gone = async () => (await bridge().rows('streams', queue)).length === 0 && (await unsettled()) === 0;
-      await awaitUntil(`${fault}: the stream has ended`, gone, within(20_000));
+      await awaitUntil(`${fault}: the stream has ended`, gone, within(60_000));
       const seen = await watchFor(300, () => west.ready(queue));
       const ready = seen.at(-1)!;
       const times = await takenBack(west, queue, ready);

@@ -78,7 +78,7 @@ describe.skipIf(noNodes())('kinds of queues', () => {
       awaitUntil(
         `${side} says of ${queue} ${why}`,
         async () => why.test((await reasonAt(side, queue)) ?? ''),
-        within(15_000),
+        within(60_000),
       );
     await says('west', 'source.leaving', /auto-delete/);
     await says('west', 'source.stream', /stream/);
@@ -108,7 +108,7 @@ describe.skipIf(noNodes())('kinds of queues', () => {
     const moved = await watchFor(6_000, () => west.ready('q'));
     expect(new Set(moved)).toEqual(new Set([50]));
     const consumer = await east.consume('q');
-    await awaitUntil('all came', async () => (await west.ready('q')) === 0, within(10_000));
+    await awaitUntil('all came', async () => (await west.ready('q')) === 0, within(60_000));
     // West's bridge consumes at west; were that demand, east would send to west.
     expect(await network.bridge('east').rows('demand', 'q')).toMatchObject([{ cluster: 'east', consumers: 1 }]);
     await consumer.close();
@@ -131,7 +131,7 @@ describe.skipIf(noNodes())('filters and connectors', () => {
     await awaitUntil(
       'the static one needs no consumer',
       async () => (await east.ready('audit.y')) === 5,
-      within(15_000),
+      within(60_000),
     );
     const consumers = new Map<string, Awaited<ReturnType<Site['consume']>>>();
     for (const queue of [...included, ...excluded]) consumers.set(queue, await east.consume(queue));
@@ -159,7 +159,7 @@ describe.skipIf(noNodes())('filters and connectors', () => {
     });
     await east.declare('at.source', typed('quorum'));
     const consumer = await east.consume('at.source');
-    await awaitUntil('it is declared at the source', () => west.ready('at.source').then(() => true), within(15_000));
+    await awaitUntil('it is declared at the source', () => west.ready('at.source').then(() => true), within(60_000));
     await west.publish('at.source', 5);
     await consumer.wait(5);
     const made = (await west.api('GET', `/queues/${west.vhost}/at.source`)) as { type: string; durable: boolean };
@@ -167,7 +167,7 @@ describe.skipIf(noNodes())('filters and connectors', () => {
 
     await west.declare('at.sink');
     await west.publish('at.sink', 5);
-    await awaitUntil('it is declared at the sink', async () => (await east.ready('at.sink')) === 5, within(15_000));
+    await awaitUntil('it is declared at the sink', async () => (await east.ready('at.sink')) === 5, within(60_000));
   });
 
   test('an entry may set a smaller window: no more than that is under way', async () => {
@@ -241,7 +241,7 @@ describe.skipIf(noNodes())('filters and connectors', () => {
     await awaitUntil(
       'the demand has gone',
       async () => (await network.bridge('west').metric('tombolo_demand_consumers', { peer: 'east' })) === 0,
-      within(20_000),
+      within(60_000),
     );
   });
 });

@@ -76,7 +76,7 @@ describe.skipIf(noNodes())('draining', () => {
     const admin = network.bridge('west').admin;
 
     expect((await tombolo(['drain', '--cluster', '--url', admin])).code).toBe(0);
-    await awaitUntil('the demand is withdrawn', async () => await unwanted(network, 'in'), within(10_000));
+    await awaitUntil('the demand is withdrawn', async () => await unwanted(network, 'in'), within(60_000));
     await east.publish('in', 10, { from: 100 });
     expect(await network.bridge('west').metric('tombolo_draining')).toBe(1);
     await network.bridge('west').kill();
@@ -119,7 +119,7 @@ describe.skipIf(noNodes())('draining', () => {
     // In flight when the peer dies: taken at west, and no verdict heard.
     process.kill(network.bridge('east').pid, 'SIGSTOP');
     await west.publish('q', 20, { from: 10 });
-    await awaitUntil('they are on their way', async () => (await west.ready('q')) === 0, within(10_000));
+    await awaitUntil('they are on their way', async () => (await west.ready('q')) === 0, within(60_000));
     await network.bridge('east').kill();
     const held = async () => {
       const { output } = await tombolo(['release', '--peer', 'east', '--dry-run', '--url', admin]);
@@ -128,7 +128,7 @@ describe.skipIf(noNodes())('draining', () => {
     await awaitUntil(
       'the link is down',
       async () => !(await network.bridge('west').status()).links[0]!.up,
-      within(20_000),
+      within(60_000),
     );
     const items = [{ destination: 'q', messages: 20, mayBeDoubled: 20 }];
     expect(await held()).toEqual(items);
@@ -189,7 +189,7 @@ async function roles([a, b]: readonly Replica[]): Promise<{ master: Replica; sta
 
 async function isMaster(bridge: BridgeProcess): Promise<void> {
   const role = async () => (await bridge.status().catch(() => undefined))?.role;
-  await awaitUntil(`${bridge.name} is master`, async () => (await role()) === 'master', within(20_000));
+  await awaitUntil(`${bridge.name} is master`, async () => (await role()) === 'master', within(60_000));
 }
 
 /** What a load balancer sees. */

@@ -32,7 +32,7 @@ describe.skipIf(noNodes() || redisMissing())('bridges that a lease in Redis elec
     await isMaster(second);
     await consumer.wait(4_000);
     process.kill(first.pid, 'SIGCONT');
-    await awaitUntil('the first knows', async () => (await first.status()).role === 'standby', within(20_000));
+    await awaitUntil('the first knows', async () => (await first.status()).role === 'standby', within(60_000));
     await allArrived([consumer], messages, 40_000);
     expect(tally(consumer.bodies(), messages)).toEqual(exactlyOnce);
     expect(await rolesOf(first, second)).toEqual(['standby', 'master']);
@@ -43,10 +43,10 @@ describe.skipIf(noNodes() || redisMissing())('bridges that a lease in Redis elec
     const consumer = await loaded(west, east);
     await consumer.wait(2_000);
     await redis.kill();
-    await awaitUntil('nobody works', async () => !(await rolesOf(first, second)).includes('master'), within(20_000));
+    await awaitUntil('nobody works', async () => !(await rolesOf(first, second)).includes('master'), within(60_000));
     expect((await first.status()).roleReason).toMatch(/Redis/);
     await redis.restart();
-    await awaitUntil('one works', async () => (await rolesOf(first, second)).includes('master'), within(20_000));
+    await awaitUntil('one works', async () => (await rolesOf(first, second)).includes('master'), within(60_000));
     await allArrived([consumer], messages, 40_000);
     expect(tally(consumer.bodies(), messages)).toEqual(exactlyOnce);
     expect((await rolesOf(first, second)).filter((role) => role === 'master')).toHaveLength(1);
@@ -110,7 +110,7 @@ async function isMaster(bridge: BridgeProcess): Promise<void> {
   await awaitUntil(
     `${bridge.name} is master`,
     async () => (await bridge.status().catch(() => undefined))?.role === 'master',
-    within(20_000),
+    within(60_000),
   );
 }
 

@@ -25,7 +25,7 @@ async function queuesOf(site: Site): Promise<Map<string, Queue>> {
 async function moved(west: Site, east: Site, counts: Readonly<Record<string, number>>): Promise<void> {
   for (const [queue, count] of Object.entries(counts)) {
     const there = () => east.ready(queue).catch(() => 0);
-    await awaitUntil(`${count} of ${queue} are at east`, async () => (await there()) === count, within(30_000)).catch(
+    await awaitUntil(`${count} of ${queue} are at east`, async () => (await there()) === count, within(60_000)).catch(
       async (error) => {
         throw new Error(`${error.message}, but ${await there()}`, { cause: error });
       },
@@ -82,7 +82,7 @@ describe.skipIf(noNodes())('the evacuation of a cluster', () => {
     const made = await queuesOf(east);
     for (const [queue, args] of Object.entries(kinds)) expect(made.get(queue)?.arguments, queue).toMatchObject(args);
     // What has no room at east stays at west instead of being dropped there.
-    await awaitUntil('there is no more room', async () => (await east.ready('other')) === 5, within(20_000));
+    await awaitUntil('there is no more room', async () => (await east.ready('other')) === 5, within(60_000));
     const kept = await watchFor(3_000, async () => (await east.ready('other')) + (await west.ready('other')), 500);
     expect(kept.at(-1)).toBe(30);
     const consumer = await east.consume('other');

@@ -60,7 +60,7 @@ async function countsAgree({ network }: Awaited<ReturnType<typeof stream>>): Pro
       const rows = (await Promise.all(bridges.map((bridge) => bridge.rows('streams', 'q')))).flat();
       return rows.length === 2 && rows.every(({ comparedThrough, last }) => last === 0 || comparedThrough === last);
     },
-    within(20_000),
+    within(60_000),
   );
   for (const bridge of bridges) expect(await bridge.metric('tombolo_reconciliation_difference')).toBe(0);
 }
@@ -70,7 +70,7 @@ async function nothingComesBack(t: Awaited<ReturnType<typeof stream>>): Promise<
   await awaitUntil(
     'all is acknowledged',
     async () => (await t.network.bridge('west').metric('tombolo_messages_unsettled')) === 0,
-    within(20_000),
+    within(60_000),
   );
   await countsAgree(t);
   expect(await Promise.all([t.network.bridge('west').stop(), t.network.bridge('east').stop()])).toEqual([0, 0]);
@@ -91,7 +91,7 @@ describe.skipIf(noNodes())('faults', () => {
     await awaitUntil(
       'the link is back for the tenth time',
       async () => (await t.network.bridge('west').metric('tombolo_link_reconnects_total')) >= 10,
-      within(20_000),
+      within(60_000),
     );
     await nothingComesBack(t);
   });
@@ -191,7 +191,7 @@ describe.skipIf(noNodes())('faults', () => {
     await awaitUntil(
       'the silence is noticed',
       async () => (await t.network.bridge('west').metric('tombolo_link_up', { peer: 'east' })) === 0,
-      within(30_000),
+      within(60_000),
     );
     for (const proxy of proxies) proxy.thaw();
     await t.published;

@@ -93,7 +93,7 @@ describe.skipIf(noNodes())('fidelity', () => {
         },
       ],
     });
-    await awaitUntil('all are at east', async () => (await east.ready('q')) === cases.length, within(20_000));
+    await awaitUntil('all are at east', async () => (await east.ready('q')) === cases.length, within(60_000));
     expect(await east.ready('copied')).toBe(0);
     for (const side of ['west', 'east']) expect(await network.bridge(side).stop()).toBe(0);
     const got = await consumeRaw(east, 'q', cases.length);
@@ -163,4 +163,4 @@ describe.skipIf(noNodes())('fidelity', () => {
 });
 
 const parked = (site: Site) =>
-  awaitUntil('one is parked', async () => (await site.ready('tombolo.dead-letters')) === 1, within(15_000));
+  awaitUntil('one is parked', async () => (await site.ready('tombolo.dead-letters')) === 1, within(60_000));

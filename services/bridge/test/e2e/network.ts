@@ -214,7 +214,7 @@ export class Site implements Place {
       got,
       bodies: () => got.map((each) => each.body),
       connected: () => open,
-      async wait(count, withinMs = 30_000) {
+      async wait(count, withinMs = 60_000) {
         await awaitUntil(`${count} messages of ${queue}`, () => got.length >= count, { withinMs }).catch((error) => {
           throw new Error(`${error.message}, but ${got.length}`, { cause: error });
         });
@@ -335,7 +335,7 @@ export class BridgeProcess {
   }
 
   async ready(): Promise<void> {
-    await awaitUntil(`${this.name} is ready`, async () => (await fetch(`${this.admin}/readyz`)).ok, within(30_000));
+    await awaitUntil(`${this.name} is ready`, async () => (await fetch(`${this.admin}/readyz`)).ok, within(60_000));
   }
 
   /** An answer of the API, parsed. */
@@ -561,7 +561,7 @@ export class Network {
     await awaitUntil(
       `${from} and ${to} are linked`,
       async () => (await sees(from, to)) && (await sees(to, from)),
-      within(30_000),
+      within(60_000),
     );
   }
 

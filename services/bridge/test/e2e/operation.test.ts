@@ -48,7 +48,7 @@ describe.skipIf(noNodes())('replicas and processes', () => {
     await awaitUntil(
       'the standby names the master',
       async () => /, first, is the master/.test((await second.status()).roleReason ?? ''),
-      within(20_000),
+      within(60_000),
     );
     const consumer = await east.consume('q');
     const published = west.publish('q', 10_000, {
@@ -110,7 +110,7 @@ describe.skipIf(noNodes())('what goes wrong at a site', () => {
     await awaitUntil(
       'it says so',
       async () => /password|refused.*login|ACCESS_REFUSED/i.test((await west.status()).broker.reason ?? ''),
-      within(20_000),
+      within(60_000),
     );
     const told = (await west.output()).split('\n').filter((line) => line.includes('broker not connected'));
     expect(told.length).toBeLessThanOrEqual(2);
@@ -132,7 +132,7 @@ describe.skipIf(noNodes())('what goes wrong at a site', () => {
       await awaitUntil(
         `${side} says why`,
         async () => /secret/i.test((await network.bridge(side).status()).links[0]?.reason ?? ''),
-        within(15_000),
+        within(60_000),
       );
     }
     await Promise.all([west.declare('q'), east.declare('q')]);
@@ -158,7 +158,7 @@ describe.skipIf(noNodes())('what goes wrong at a site', () => {
     expect(well.output).toContain('east');
     expect(well.code).toBe(0);
     await network.bridge('east').stop();
-    await awaitUntil('the link is down', async () => (await status()).code === 1, within(10_000));
+    await awaitUntil('the link is down', async () => (await status()).code === 1, within(60_000));
     expect((await status()).output).toMatch(/link to east is down/i);
     await network.bridge('west').stop();
     const gone = await status();

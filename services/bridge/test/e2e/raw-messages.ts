@@ -118,7 +118,7 @@ export const publishRaw = (site: Site, queue: string, messages: { properties: Ui
       },
     });
     publisher.publish(messages.map((message, id) => ({ id, exchange: '', routingKey: queue, ...message })));
-    await awaitUntil('all are answered', () => outcomes.size === messages.length, within(20_000));
+    await awaitUntil('all are answered', () => outcomes.size === messages.length, within(60_000));
     expect(new Set(outcomes.values())).toEqual(new Set(['confirmed']));
   });
 
@@ -129,6 +129,6 @@ export const consumeRaw = (site: Site, queue: string, count: number) =>
       { queue, prefetch: count, priority: undefined },
       { delivered: (deliveries) => void got.push(...deliveries), ended: () => {} },
     );
-    await awaitUntil('all came', () => got.length === count, within(20_000));
+    await awaitUntil('all came', () => got.length === count, within(60_000));
     return got;
   });

@@ -63,7 +63,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
     await awaitUntil(
       'the altered window is in force',
       async () => (await network.bridge('west').rows('streams', 'added'))[0]?.['window'] === 7,
-      within(10_000),
+      within(60_000),
     );
     await awaitUntil('the other stream has ended', async () => (await epochs(network, 'removed')).length === 0);
     await west.publish('removed', 5);
@@ -91,7 +91,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
     const bridge = network.bridge('west');
     const { hash } = await configOf(bridge);
     await network.write(JSON.stringify(network.topology, null, 2).replace('"networkConnectors"', '"networkConectors"'));
-    await awaitUntil('it is refused', async () => (await configOf(bridge)).refused !== undefined, within(10_000));
+    await awaitUntil('it is refused', async () => (await configOf(bridge)).refused !== undefined, within(60_000));
     const { refused, hash: still } = await configOf(bridge);
     expect(refused?.problems.join('\n')).toMatch(
       new RegExp(`^${network.file}:\\d+:\\d+: error: .*did you mean "networkConnectors"`, 'm'),
@@ -109,7 +109,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
 
     await network.write();
     process.kill(bridge.pid, 'SIGHUP');
-    await awaitUntil('it is taken up', async () => (await configOf(bridge)).refused === undefined, within(10_000));
+    await awaitUntil('it is taken up', async () => (await configOf(bridge)).refused === undefined, within(60_000));
     expect((await tombolo(['status', '--url', bridge.admin])).code).toBe(0);
   });
 
@@ -124,7 +124,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
         clusters['west']!.bridge['admin'] = '127.0.0.1:1';
       });
       for (const [index, site] of sites.entries()) {
-        await awaitUntil('it is in force', async () => (await reloadsOf(site)) > reloads[index]!, within(10_000));
+        await awaitUntil('it is in force', async () => (await reloadsOf(site)) > reloads[index]!, within(60_000));
       }
     };
     const reconnects = () => network.bridge('west').metric('tombolo_link_reconnects_total');
@@ -133,7 +133,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
     await rotate(rotated);
     expect(await reconnects()).toBe(0);
     for (const proxy of network.linkProxies.values()) proxy.cut();
-    await awaitUntil('they are linked again', async () => (await reconnects()) === 1, within(15_000));
+    await awaitUntil('they are linked again', async () => (await reconnects()) === 1, within(60_000));
     await network.linked('west', 'east');
     await Promise.all([west.declare('q'), east.declare('q')]);
     const consumer = await east.consume('q');
@@ -174,7 +174,7 @@ describe.skipIf(noNodes())('a changed topology file', () => {
         const both = found.find(({ queue }) => queue === 'both');
         return both?.ready === 3 && both.consumers === 1 ? found : undefined;
       },
-      within(30_000),
+      within(60_000),
     );
     const refusals = Object.fromEntries(rows.map(({ queue, refused }) => [queue, refused ?? 'none']));
     expect(refusals).toEqual({
@@ -193,15 +193,15 @@ describe.skipIf(noNodes())('a changed topology file', () => {
       networkConnectors[0] = { ...networkConnectors[0], autoStart: false };
     });
     const standby = network.bridge('west-standby');
-    await awaitUntil('the standby has it too', async () => (await reloadsOf(standby)) === 1, within(10_000));
+    await awaitUntil('the standby has it too', async () => (await reloadsOf(standby)) === 1, within(60_000));
     await connectorsAre(network, { 'west-east': 'paused' });
     await network.bridge('west').kill();
     await west.publish('q', 20);
-    await awaitUntil('it took over', async () => (await standby.status()).role === 'master', within(30_000));
+    await awaitUntil('it took over', async () => (await standby.status()).role === 'master', within(60_000));
     await awaitUntil(
       'the demand is known, and not served',
       async () => (await standby.rows('demand', 'q')).some(({ unserved }) => unserved === 'paused'),
-      within(20_000),
+      within(60_000),
     );
     expect(new Set(await watchFor(500, () => west.ready('q')))).toEqual(new Set([20]));
     await standby.post('/api/v1/connectors/west-east/resume');
@@ -232,7 +232,7 @@ async function connectorsAre(network: Network, wanted: Readonly<Record<string, s
             .join() === text
         );
       },
-      within(15_000),
+      within(60_000),
     );
   }
 }

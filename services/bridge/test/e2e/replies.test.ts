@@ -34,7 +34,7 @@ class Replier {
   }
 
   async wait(count: number): Promise<void> {
-    await awaitUntil(`${count} requests`, () => this.requests.length >= count, within(30_000));
+    await awaitUntil(`${count} requests`, () => this.requests.length >= count, within(60_000));
   }
 }
 
@@ -65,7 +65,7 @@ class Requester {
   }
 
   async answered(count: number): Promise<void> {
-    await awaitUntil(`${count} answers`, () => this.answers.length >= count, within(30_000)).catch((error) => {
+    await awaitUntil(`${count} answers`, () => this.answers.length >= count, within(60_000)).catch((error) => {
       throw new Error(`${error.message}, but ${this.answers.length}`, { cause: error });
     });
   }
@@ -246,13 +246,13 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     await east.publish(forged, 1);
     await east.publish(expired, 1, { properties: () => ({ persistent: false }) });
     const count = (reason: string) => network.bridge('west').metric(dropped, { reason });
-    await awaitUntil('the forged one is counted', async () => (await count('forged')) === 1, within(30_000));
-    await awaitUntil('the expired one is counted', async () => (await count('expired')) === 1, within(30_000));
+    await awaitUntil('the forged one is counted', async () => (await count('forged')) === 1, within(60_000));
+    await awaitUntil('the expired one is counted', async () => (await count('expired')) === 1, within(60_000));
     await east.publish(expired, 1);
     await awaitUntil(
       'the persistent one is parked',
       async () => (await network.bridge('east').metric('tombolo_messages_dead_lettered_total')) === 1,
-      within(30_000),
+      within(60_000),
     );
     expect(await east.ready('tombolo.dead-letters')).toBe(1);
     expect(good.answers).toEqual([]);
@@ -264,7 +264,7 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     const [one, other] = await Promise.all([Requester.open(west, direct), Requester.open(west)]);
     const pid = Buffer.concat([Buffer.from([131, 88, 119, 9]), Buffer.from('reply@123'), Buffer.alloc(12, 1)]);
     // The broker's list lags behind.
-    await awaitUntil('they are shown', async () => (await bridgeConnections(west)).length === 2, within(20_000));
+    await awaitUntil('they are shown', async () => (await bridgeConnections(west)).length === 2, within(60_000));
     const connections = await bridgeConnections(west);
     const invented = [`${direct}.a.b`, `${direct}.${pid.toString('base64')}.abcdef==`];
     for (let round = 0; round < 5; round++) {
@@ -274,7 +274,7 @@ describe.skipIf(noNodes())('request and reply across clusters', () => {
     }
     await Promise.all([one.answered(5), other.answered(5)]);
     const count = () => network.bridge('west').metric(dropped, { reason: 'unroutable' });
-    await awaitUntil('the invented ones are counted', async () => (await count()) === 10, within(30_000));
+    await awaitUntil('the invented ones are counted', async () => (await count()) === 10, within(60_000));
     expect(await network.outputs()).toContain('the broker ended the connection for direct replies');
     expect(await bridgeConnections(west)).toEqual(connections);
   });

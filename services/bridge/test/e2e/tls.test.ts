@@ -111,7 +111,7 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('a network of which e
 
     const publishing = west.publish('q', 500, { from: 300, window: 20 });
     own.east.replace(authority.issue(['URI:spiffe://e2e/east'], { until: 20 }));
-    await awaitUntil('the new one is read', async () => (await expiry('link')) > now + 10 * 86_400, within(15_000));
+    await awaitUntil('the new one is read', async () => (await expiry('link')) > now + 10 * 86_400, within(60_000));
     await publishing;
     await allArrived([consumer], 800);
     expect(tally(consumer.bodies(), 800)).toEqual(exactlyOnce);
@@ -119,7 +119,7 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('a network of which e
 
     // The next handshake is made with it; with one that west does not know there is none, and both say why.
     own.east.replace(other.issue(['URI:spiffe://e2e/east'], { until: 30 }));
-    await awaitUntil('it is read', async () => (await expiry('link')) > now + 25 * 86_400, within(15_000));
+    await awaitUntil('it is read', async () => (await expiry('link')) > now + 25 * 86_400, within(60_000));
     await westBridge.stop();
     const again = await network.start('west');
     const says = /of an authority that cluster 'west' does not trust \(issuer Another authority\)/;
@@ -127,7 +127,7 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('a network of which e
       await awaitUntil(
         `${bridge.name} says why`,
         async () => says.test((await bridge.status()).links[0]?.reason ?? ''),
-        within(15_000),
+        within(60_000),
       );
       expect(await bridge.metric('tombolo_link_refused_total', { reason: 'certificate' })).toBeGreaterThan(0);
       expect(await bridge.output()).toMatch(says);
@@ -138,7 +138,7 @@ describe.skipIf(noNodes() || redisMissing() !== undefined)('a network of which e
     for (const path of ['/api/v1/status', '/api/v1/streams', '/api/v1/demand', '/metrics', '/readyz']) {
       expect(leaksIn(await (await fetch(eastBridge.admin + path)).text()), path).toEqual([]);
     }
-  }, 120_000);
+  });
 });
 
 describe.skipIf(noNodes())(

@@ -92,7 +92,7 @@ const captures = async (site: Site, key: string, sinks: readonly string[]): Prom
   await awaitUntil(
     `${key} is captured for ${sinks.join()}`,
     async () => ((await captured(site)).get(key) ?? []).join() === sinks.join(),
-    within(20_000),
+    within(60_000),
   );
 };
 
@@ -106,7 +106,7 @@ describe.skipIf(noNodes())('topics', () => {
     await captures(at.west, 'orders.*', ['east']);
     await publish(at.west, 'orders.new', numbered('m', 500));
     await publish(at.west, 'invoices.new', ['no']);
-    await awaitUntil('all came', () => subscriber.got.length >= 500, within(20_000));
+    await awaitUntil('all came', () => subscriber.got.length >= 500, within(60_000));
     expect(subscriber.bodies()).toEqual(numbered('m', 500));
     expect(subscriber.got[0]!.fields).toMatchObject({ exchange: 'events', routingKey: 'orders.new' });
     expect(subscriber.got[0]!.properties.headers?.['x-tombolo-path']).toEqual(['west']);
@@ -166,7 +166,7 @@ describe.skipIf(noNodes())('topics', () => {
     await Promise.all([captures(at.a, 'k', ['b']), captures(at.b, 'k', ['c'])]);
     await Promise.all(sites.map((site, index) => publish(site, 'k', numbered('abc'[index]!, 100))));
     const counts = () => subscribers.map(({ got }) => got.length).join();
-    await awaitUntil('all came', () => counts() === '100,200,200', within(20_000));
+    await awaitUntil('all came', () => counts() === '100,200,200', within(60_000));
     expect(new Set(await watchFor(1_000, counts))).toEqual(new Set(['100,200,200']));
   });
 
@@ -183,7 +183,7 @@ describe.skipIf(noNodes())('topics', () => {
     ]);
     await Promise.all(sites.map((site, index) => publish(site, 'k', numbered('abc'[index]!, 100))));
     const counts = () => subscribers.map(({ got }) => got.length).join();
-    await awaitUntil('all came', () => counts() === '300,300,300', within(20_000));
+    await awaitUntil('all came', () => counts() === '300,300,300', within(60_000));
     expect(new Set(await watchFor(1_500, counts))).toEqual(new Set(['300,300,300']));
     for (const { bodies } of subscribers) expect(new Set(bodies()).size).toBe(300);
     const dropped = ['a', 'b', 'c'].map((name) =>
@@ -208,7 +208,7 @@ describe.skipIf(noNodes())('topics', () => {
     ]);
     await Promise.all(sites.map((site, index) => publish(site, 'k', ['abc'[index]!])));
     const counts = () => subscribers.map(({ got }) => got.length).join();
-    await awaitUntil('all came', () => counts() === '3,3,3', within(20_000));
+    await awaitUntil('all came', () => counts() === '3,3,3', within(60_000));
     expect(new Set(await watchFor(1_500, counts))).toEqual(new Set(['3,3,3']));
   });
 
@@ -221,7 +221,7 @@ describe.skipIf(noNodes())('topics', () => {
     const { headers = {} } = far.got[0]!.properties;
     expect(headers).toHaveProperty('x-tombolo-path');
     await publish(at.b, 'k', ['second'], { headers });
-    await awaitUntil('it came back', () => near.bodies().includes('second'), within(10_000));
+    await awaitUntil('it came back', () => near.bodies().includes('second'), within(60_000));
     expect(near.bodies()).toEqual(['first', 'second']);
     expect(near.got[1]!.properties.headers?.['x-tombolo-path']).toEqual(['b']);
   });
@@ -237,7 +237,7 @@ describe.skipIf(noNodes())('topics', () => {
     await (await net.start('west')).ready();
     await publish(at.west, 'k', numbered('z', 50));
     await (await net.start('east')).ready();
-    await awaitUntil('all came', () => subscriber.got.length >= 150, within(30_000));
+    await awaitUntil('all came', () => subscriber.got.length >= 150, within(60_000));
     expect(subscriber.bodies()).toEqual([...numbered('x', 50), ...numbered('y', 50), ...numbered('z', 50)]);
   });
 
@@ -255,9 +255,9 @@ describe.skipIf(noNodes())('topics', () => {
       }),
     );
     const before = performance.now();
-    await awaitUntil('all are made', async () => (await captured(at.west)).size === 3_000, within(30_000));
+    await awaitUntil('all are made', async () => (await captured(at.west)).size === 3_000, within(60_000));
     await context.annotate(`${Math.round(performance.now() - before)} ms after the last was made at the sink`);
-  }, 120_000);
+  });
 
   test('tombolo cleanup says what a peer’s buffers hold, and deletes them once the peer is away', async () => {
     const { net, at } = await network(['west', 'east'], [topicConnector('west', 'east')]);

@@ -34,7 +34,7 @@ async function traced(network: Network, at: string, queue: string, conclusion: R
       said = ((await network.bridge(at).get(path)) as Traced).conclusion;
       return conclusion.test(said);
     },
-    within(20_000),
+    within(60_000),
   ).catch((error) => {
     throw new Error(`${error.message}, but: ${said}`, { cause: error });
   });
