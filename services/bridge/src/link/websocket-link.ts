@@ -15,6 +15,11 @@ import { handshakeRefusal, isPlainAnswer, judgeCertificate, type LinkTlsSource, 
 /** Bytes that may wait in this process for the socket; the kernel's buffers come on top. Keeps urgent records urgent. */
 const socketBytes = 256 * 1024;
 const closeMs = 1_000;
+/**
+ * How long verdicts wait for company (ms). Nobody waits for a single one, and at a trickle a third of a bridge's time went into writes of
+ * a few bytes, each of which wakes up the peer.
+ */
+const gatherMs = 3;
 const ignore = () => {};
 
 /** Options of every WebSocket of ours. Batches are small, so a message above them is not from a bridge. */
@@ -33,6 +38,8 @@ export class WebsocketLink implements LinkEnd {
   #listener: EndListener = nobody;
   #open = true;
   #scheduled = false;
+  /** Verdicts wait for company; undefined: none does. */
+  #cancelGather: (() => void) | undefined;
   #farewell: string | undefined;
   #sentence: string | undefined;
 
@@ -164,7 +171,8 @@ export class WebsocketLink implements LinkEnd {
 
   control(frame: ControlFrame): boolean {
     if (!this.#open || !this.#outgoing.control(encodeFrame(frame))) return false;
-    this.#schedule();
+    if (frame.kind === 'settle') this.#gather();
+    else this.#schedule();
     return true;
   }
 
@@ -283,7 +291,15 @@ export class WebsocketLink implements LinkEnd {
     });
   }
 
+  /** Written with whatever is said next, and soon. */
+  #gather(): void {
+    if (this.#scheduled) return;
+    this.#cancelGather ??= this.#clock.wake(this.#clock.now() + gatherMs, () => this.#pump());
+  }
+
   readonly #pump = (): void => {
+    this.#cancelGather?.();
+    this.#cancelGather = undefined;
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN || !this.#outgoing.pending) return;
     if (this.#incoming.unreported) {

@@ -47,9 +47,9 @@ export class AckRuns<Owner> {
     return tags;
   }
 
-  /** Something has been settled and not written yet. */
-  get hasPending(): boolean {
-    return this.#pending.length > 0;
+  /** How many were settled and are not written yet. */
+  get pending(): number {
+    return this.#pending.length;
   }
 
   /** How many deliveries are not settled, or settled and not covered yet. */

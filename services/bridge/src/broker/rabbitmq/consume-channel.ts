@@ -13,6 +13,9 @@ import { encodeAcks } from './data-path/frame-writer.ts';
 import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
+/** How long acknowledgements wait for company (ms), as long as most of what was handed over is still out. */
+const gatherMs = 3;
+
 /** What the broker knows as one consumer. */
 export interface Turn {
   readonly tag: string;
@@ -67,6 +70,8 @@ export class ConsumeChannel implements DataChannel {
   #isClosing = false;
   #isClosed = false;
   #flushWanted = false;
+  /** Acknowledgements wait for company; undefined: none does. */
+  #gathering: NodeJS.Timeout | undefined;
   #barrierOut = false;
   #barriers: ((processed: boolean) => void)[] = [];
 
@@ -125,13 +130,18 @@ export class ConsumeChannel implements DataChannel {
   }
 
   settleOne(tag: number, kind: 'ack' | 'nack'): void {
-    if (this.#runs.settle(tag, kind)) this.#flushSoon();
+    if (!this.#runs.settle(tag, kind)) return;
+    // While more is out than waits here, no consumer stands still for it.
+    if (kind === 'nack' || this.#runs.pending * 2 >= this.#runs.size) this.#flushSoon();
+    else this.#gathering ??= setTimeout(() => this.flush(), gatherMs);
   }
 
   /** Writes what is settled now. */
   flush(): void {
     this.#flushWanted = false;
-    if (this.#isClosed || !this.#buffer || !this.#runs.hasPending) return;
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    if (this.#isClosed || !this.#buffer || this.#runs.pending === 0) return;
     this.#buffer.write(encodeAcks(this.#number, this.#runs.flush()));
     this.#connection.wire.sentSinceLastCheck = true;
   }
