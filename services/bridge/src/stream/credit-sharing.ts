@@ -4,6 +4,11 @@ import { outstandingOf, type SinkStreams } from './sink-streams.ts';
 /** Sources that have a standing credit at a time, and for how long when there are more. */
 const STANDING_LARGEST = 32;
 const TURN_MS = 500;
+/**
+ * The largest rise that is saved up. The source acknowledges at its broker as credit rises: where a quarter of a large window was saved
+ * up, its consumer stood without acknowledgements for so long that it was replaced, several times a second.
+ */
+const LARGEST_RISE = 64;
 
 /**
  * Shares what a destination allows among its sources: those that have messages first, the nearest of them before the others, and one
@@ -47,7 +52,7 @@ export class CreditSharing {
       const own = stream.outstanding;
       const target = Math.max(own, most, 1);
       const rise = target - own;
-      if (rise <= 0 || (own > 0 && rise < Math.max(1, target >> 2))) return;
+      if (rise <= 0 || (own > 0 && rise < Math.max(1, Math.min(LARGEST_RISE, target >> 2)))) return;
       outstanding += rise;
       this.#streams.run(stream.address.source, (of) => of.grant(target, now));
     };

@@ -105,8 +105,10 @@ export function noteProbe(state: DemandWindow, ready: number, during: number): v
       // Below the capacity the steps are larger, once more was taken than the consumers can hold: they do acknowledge.
       const proven = state.total > state.capacity;
       const factor = proven && state.window * 4 <= state.capacity ? 4 : 2;
+      // They hold as much as their capacity: a quarter of it more that waits is little beside that.
+      const leap = proven ? Math.min(state.capacity, state.usual) >> 2 : 1;
       const bound = state.exhausted ? state.largest : Math.max(state.usual, state.window);
-      state.window = Math.min(bound, Math.max(1, state.window * factor));
+      state.window = Math.min(bound, Math.max(1, leap, state.window * factor));
       state.sinceGrowth = 0;
       state.exhausted = false;
     }
@@ -131,7 +133,10 @@ export function allowance(state: DemandWindow): number {
   return Math.max(0, Math.min(open, state.largest, state.room - state.ready - state.sinceProbe));
 }
 
-/** True when it is time to look at the queue again: half a window went in since the last look, or nothing is allowed. */
+/** So many messages may go in before the queue is looked at again, however large the window: credit rises with each look. */
+const LARGEST_BLIND = 512;
+
+/** True when it is time to look at the queue again: half a window, or a lot, went in since the last look, or nothing is allowed. */
 export function wantsProbe(state: DemandWindow, outstanding: number): boolean {
   if (state.capacity === 0) return false;
   if (!state.known) return true;
@@ -140,6 +145,6 @@ export function wantsProbe(state: DemandWindow, outstanding: number): boolean {
     allowed === 0 ||
     outstanding === 0 ||
     allowed <= outstanding / 2 ||
-    state.sinceProbe * 2 >= Math.max(1, state.window)
+    state.sinceProbe >= Math.min(LARGEST_BLIND, Math.max(1, state.window) / 2)
   );
 }

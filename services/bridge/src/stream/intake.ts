@@ -21,7 +21,7 @@ const LEAST_PREFETCH = 64;
 const SPARE = 4;
 
 /** How long an acknowledgement may be withheld before the consumer is replaced by one that needs no withholding (ms). */
-const WITHHELD_MS = 100;
+const WITHHELD_MS = 250;
 
 /**
  * A source stream's credit and the consumer that draws on it. RabbitMQ knows a prefetch only, no running total, so credit is made
@@ -158,6 +158,8 @@ export class Intake {
   extend(room: number, most: number): { readonly generation: number; readonly more: number } | undefined {
     const consumer = this.#consumer;
     if (!consumer || consumer.cancelling || consumer.extensions === MOST_EXTENSIONS) return undefined;
+    // A small one is replaced: that is done at once, for it has handed over all that it may.
+    if (consumer.prefetch < LEAST_PREFETCH) return undefined;
     const handed = consumer.prefetch + consumer.acknowledged;
     if (consumer.delivered < handed) return undefined;
     const more = Math.min(this.#granted - consumer.base - handed, room, most - consumer.prefetch);

@@ -97,32 +97,62 @@ describe('a stream at the source', () => {
     source.delivered(1, [taken(1), taken(2), taken(3)], 1);
     source.nextBatch(1e6, 1);
     expect(tags(source.settled({ ...settle, accepted: [1, 3] }, 2), 'acknowledge')).toEqual([]);
-    const later = source.wake(200);
+    expect(does(source.wake(200), 'cancel')).toBe(false);
+    const later = source.wake(300);
     expect(does(later, 'cancel')).toBe(true);
-    expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 201), 'acknowledge')).toEqual([1, 2, 3]);
+    expect(tags(source.consumerEnded(1, { why: 'cancelled' }, 301), 'acknowledge')).toEqual([1, 2, 3]);
   });
 
-  it('lets its consumer hold more when what is held leaves most of the credit unused, and never more than credit', () => {
-    const { source, effects } = stream(60);
+  /** A stream whose second consumer, of 64, was handed all that it may: 68 messages are under way. */
+  function filled(granted: number) {
+    const { source, effects } = stream(granted);
     expect(effects).toContainEqual({ do: 'consume', generation: 1, prefetch: 4 });
-    const first = source.delivered(1, [taken(1), taken(2), taken(3), taken(4)], 1);
-    expect(first).toContainEqual({ do: 'extend', generation: 1, more: 56 });
-    expect(does(first, 'cancel')).toBe(false);
+    const batch = (from: number, count: number) => Array.from({ length: count }, (_, index) => taken(from + index));
+    // A small one is replaced at once: it has nothing more to hand over.
+    expect(does(source.delivered(1, batch(1, 4), 1), 'cancel')).toBe(true);
+    expect(source.consumerEnded(1, { why: 'cancelled' }, 1)).toContainEqual({
+      do: 'consume',
+      generation: 2,
+      prefetch: 64,
+    });
+    const full = source.delivered(2, batch(5, 64), 1);
     source.nextBatch(1e6, 1);
-    // All 60 may be out now: nothing may be acknowledged before more is granted.
-    expect(tags(source.settled({ ...settle, accepted: [1, 2] }, 2), 'acknowledge')).toEqual([]);
-    const raised = { kind: 'credit' as const, address, ...epoch, sinkIncarnation: 1, creditVersion: 2, granted: 61 };
-    expect(tags(source.credited(raised, 3), 'acknowledge')).toEqual([1]);
+    return { source, full };
+  }
+
+  it('lets its consumer hold more when what is held leaves most of the credit unused, and never more than credit', () => {
+    const { source, full } = filled(104);
+    expect(full).toContainEqual({ do: 'extend', generation: 2, more: 36 });
+    expect(does(full, 'cancel')).toBe(false);
+    // All 104 may be out now: nothing of this consumer may be acknowledged before more is granted.
+    expect(tags(source.settled({ ...settle, accepted: [1, 6] }, 2), 'acknowledge')).toEqual([1, 2, 3, 4]);
+    const raised = { kind: 'credit' as const, address, ...epoch, sinkIncarnation: 1, creditVersion: 2, granted: 105 };
+    expect(tags(source.credited(raised, 3), 'acknowledge')).toEqual([5]);
   });
 
   it('is one consumer to the broker again when nothing is under way, so that other sinks get their turns', () => {
-    const { source } = stream(60);
-    source.delivered(1, [taken(1), taken(2), taken(3), taken(4)], 1);
+    const { source } = filled(104);
+    expect(does(source.settled({ ...settle, accepted: [1, 67] }, 2), 'cancel')).toBe(false);
+    expect(source.settled({ ...settle, accepted: [68, 68] }, 3)).toContainEqual({ do: 'cancel', generation: 2 });
+    const ended = source.consumerEnded(2, { why: 'cancelled' }, 4);
+    expect(ended).toContainEqual({ do: 'consume', generation: 3, prefetch: 36 });
+  });
+
+  it('holds some times what was under way, so that a trickle is acknowledged without replacing its consumer', () => {
+    const { source } = stream(1_000);
+    source.delivered(1, [taken(1)], 1);
     source.nextBatch(1e6, 1);
-    expect(does(source.settled({ ...settle, accepted: [1, 3] }, 2), 'cancel')).toBe(false);
-    expect(source.settled({ ...settle, accepted: [4, 4] }, 3)).toContainEqual({ do: 'cancel', generation: 1 });
+    source.settled({ ...settle, accepted: [1, 1] }, 2);
+    source.configure(source.settings, true, 3);
     const ended = source.consumerEnded(1, { why: 'cancelled' }, 4);
-    expect(ended).toContainEqual({ do: 'consume', generation: 2, prefetch: 56 });
+    expect(ended).toContainEqual({ do: 'consume', generation: 2, prefetch: 64 });
+    for (let sequence = 2; sequence < 900; sequence++) {
+      source.delivered(2, [taken(sequence)], sequence);
+      source.nextBatch(1e6, sequence);
+      const effects = source.settled({ ...settle, accepted: [sequence, sequence] }, sequence);
+      expect(tags(effects, 'acknowledge')).toEqual([sequence]);
+      expect(does(effects, 'cancel')).toBe(false);
+    }
   });
 
   it('under a limit holds no more than about a second of it, and sends no more than it lets pass', () => {
