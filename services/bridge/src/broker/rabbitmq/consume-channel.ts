@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { Fault } from '@tombolo/kernel/fault';
 import type { Channel } from 'amqplib';
-import type { ConsumerEnd, ConsumerHandler, Delivery, DeliveryToken } from '../port.ts';
+import type { ConsumerEnd, ConsumerHandler, Delivery } from '../port.ts';
 import type { Log } from '../surroundings.ts';
 import { AckRuns } from './ack-runs.ts';
 import { isAnswerTo, queueFault } from './close-codes.ts';
@@ -123,13 +123,8 @@ export class ConsumeChannel implements DataChannel {
     );
   }
 
-  /** Settles tokens of this channel; they are written once per turn. */
-  settle(tokens: readonly DeliveryToken[], kind: 'ack' | 'nack'): void {
-    for (const token of tokens) if (token.channel === this) this.#runs.settle(token.tag, kind);
-    this.#flushSoon();
-  }
-
-  settleOne(tag: number, kind: 'ack' | 'nack'): void {
+  /** Settles a delivery. Acknowledgements wait a moment for company, what is given back is written in this turn. */
+  settle(tag: number, kind: 'ack' | 'nack'): void {
     if (!this.#runs.settle(tag, kind)) return;
     // While more is out than waits here, no consumer stands still for it.
     if (kind === 'nack' || this.#runs.pending * 2 >= this.#runs.size) this.#flushSoon();
@@ -189,7 +184,7 @@ export class ConsumeChannel implements DataChannel {
     this.#runs.delivered(tag, entry ?? nobody);
     if (!entry) {
       // The broker cancelled the consumer and this was under way: it goes back.
-      this.settleOne(tag, 'nack');
+      this.settle(tag, 'nack');
       return true;
     }
     if (entry.batch.length === 0) this.#batches.push(entry);

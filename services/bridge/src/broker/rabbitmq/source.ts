@@ -134,7 +134,7 @@ export class RabbitSource implements Source {
   }
 
   #settle(tokens: readonly DeliveryToken[], kind: 'ack' | 'nack'): void {
-    for (const token of tokens) (token.channel as ConsumeChannel).settleOne(token.tag, kind);
+    for (const token of tokens) (token.channel as ConsumeChannel).settle(token.tag, kind);
   }
 
   #channelFor(queue: string, connection: Connection): ConsumeChannel {
