@@ -143,7 +143,9 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     await network.start('east');
     await awaitUntil('all came again', () => subscriber.got.length >= 501, within(60_000));
     const others = subscriber.bodies().filter((body) => body !== 'new');
-    expect(others.slice(0, 300)).toEqual(numbered('', 300));
+    // What the bridge held when it was killed may come back in another order: ActiveMQ gives it back subscription by subscription.
+    expect(others.slice(0, 100).toSorted((a, b) => Number(a) - Number(b))).toEqual(numbered('', 100));
+    expect(others.slice(100, 300)).toEqual(numbered('', 300).slice(100));
     // What was under way when the sink's bridge went may come behind the rest.
     expect(others.toSorted((a, b) => Number(a) - Number(b))).toEqual(numbered('', 500));
   });
