@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { awaitUntil } from '@tombolo/testing/await-until';
+import { freePorts } from '@tombolo/testing/free-port';
 import { describe, expect, test } from 'vitest';
 import {
   allArrived,
@@ -40,9 +41,9 @@ describe.skipIf(noNodes())('replicas and processes', () => {
     await Promise.all([west.declare('q'), east.declare('q')]);
     await network.start('east');
     await (await network.start('west', { args: ['--instance', 'first'] })).ready();
-    const ports = network.ports.get('west')!;
-    const args = ['--listen', '127.0.0.1:0', '--admin', `127.0.0.1:${ports.admin + 1}`, '--instance', 'second'];
-    const second = await network.start('west', { as: 'second', args, adminPort: ports.admin + 1 });
+    const [adminPort] = (await freePorts(1)) as [number];
+    const args = ['--listen', '127.0.0.1:0', '--admin', `127.0.0.1:${adminPort}`, '--instance', 'second'];
+    const second = await network.start('west', { as: 'second', args, adminPort });
     await second.ready();
     expect(await second.status()).toMatchObject({ role: 'standby', readiness: { ready: true } });
     await awaitUntil(
