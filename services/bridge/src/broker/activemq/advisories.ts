@@ -73,7 +73,7 @@ export class Advisories {
     this.#listener = listener;
     this.#glances = new ConsumerGlances(surroundings.clock, {
       ask: (queues) => this.#askAbout(queues),
-      isBeingMade: (queue) => this.table?.beingMade().includes(queue) ?? false,
+      beingMade: () => new Set(this.table?.beingMade()),
       inVain: () => this.#lookAgain(),
     });
   }

@@ -9,8 +9,8 @@ const TOGETHER = 256;
 export interface GlanceGround {
   /** Asks who consumes from these queues, and resolves when the broker has told. */
   ask(queues: readonly string[]): Promise<void>;
-  /** Whether what a consumer of the queue can take is still unknown. */
-  isBeingMade(queue: string): boolean;
+  /** The queues of which it is still unknown what some consumer can take. */
+  beingMade(): ReadonlySet<string>;
   /** It still is, after the last look. */
   inVain(): void;
 }
@@ -57,15 +57,15 @@ export class ConsumerGlances {
     this.#isAsking = true;
     await this.#ground.ask(queues);
     this.#isAsking = false;
-    for (const queue of queues) this.#judge(queue);
+    const beingMade = this.#ground.beingMade();
+    for (const queue of queues) this.#judge(queue, beingMade.has(queue));
     this.#schedule();
   }
 
-  #judge(queue: string): void {
+  #judge(queue: string, isBeingMade: boolean): void {
     const entry = this.#due.get(queue);
     if (!entry) return;
     const waitMs = LOOKS_MS[++entry.looks];
-    const isBeingMade = this.#ground.isBeingMade(queue);
     if (isBeingMade && waitMs !== undefined) entry.at = this.#clock.now() + waitMs;
     else this.#due.delete(queue);
     if (isBeingMade && waitMs === undefined) this.#ground.inVain();

@@ -126,7 +126,7 @@ export class ConsumeChannel implements DataChannel {
   /** Settles a delivery. Acknowledgements wait a moment for company, what is given back is written in this turn. */
   settle(tag: number, kind: 'ack' | 'nack'): void {
     if (!this.#runs.settle(tag, kind)) return;
-    // While more is out than waits here, no consumer stands still for it.
+    // While more is out than waits here, work goes on; a consumer that can hold one, beside others that hold much, waits with them.
     if (kind === 'nack' || this.#runs.pending * 2 >= this.#runs.size) this.#flushSoon();
     else this.#gathering ??= setTimeout(() => this.flush(), gatherMs);
   }
