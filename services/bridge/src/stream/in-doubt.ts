@@ -39,7 +39,7 @@ export class IdentityLog {
     }
     const at = index * (DIGEST_BYTES + 1);
     this.#bytes[at] = hasId ? 2 : 1;
-    this.#bytes.set(digest.subarray(0, DIGEST_BYTES), at + 1);
+    for (let byte = 0; byte < DIGEST_BYTES; byte++) this.#bytes[at + 1 + byte] = digest[byte]!;
   }
 
   /** Forgets one number. */

@@ -12,8 +12,9 @@ import {
   allowance,
   type DemandWindow,
   emptyWindow,
+  noteArrived,
   noteConfirmed,
-  noteExhausted,
+  noteHere,
   noteProbe,
   setCapacity,
   type WindowBounds,
@@ -158,7 +159,7 @@ export class SinkDestination {
     this.#restraint.probed(ready, now);
     if (ready !== undefined) {
       const before = allowance(this.#window);
-      noteProbe(this.#window, ready, during);
+      noteProbe(this.#window, ready, during, now);
       if (ready === 0) this.#rest.taken(this.#window.total);
       if (allowance(this.#window) !== before) this.#probe.touched(now);
     }
@@ -222,7 +223,8 @@ export class SinkDestination {
     this.#room.weigh(frame.messages);
     this.#window.room = this.#room.room;
     this.#streams.run(frame.address.source, (stream) => stream.messages(frame, now));
-    if (this.streams.get(frame.address.source)?.exhausted) noteExhausted(this.#window);
+    noteArrived(this.#window, frame.messages.length, this.#streams.loopMs);
+    noteHere(this.#window, this.#streams.unsettled, now);
     return this.#finish(now);
   }
 
@@ -249,6 +251,7 @@ export class SinkDestination {
     const before = stream.counts.accepted;
     this.#restraint.heard(outcome, detail, this.#brokerUp, now);
     this.#streams.run(source, (of) => of.outcome(epoch, ids, outcome, detail));
+    noteHere(this.#window, this.#streams.unsettled, now);
     const confirmed = stream.counts.accepted - before;
     if (confirmed > 0) {
       noteConfirmed(this.#window, confirmed);

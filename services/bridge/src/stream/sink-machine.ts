@@ -105,9 +105,9 @@ export class SinkStream {
   get outstanding(): number {
     return Math.max(0, this.#notes.credit.granted - this.done);
   }
-  /** Everything that the source may send has arrived. */
-  get exhausted(): boolean {
-    return this.#epoch !== undefined && this.#epoch.highest >= this.#notes.credit.granted;
+  /** From a credit to the first message that needed it, at least (ms); Infinity: it is not known. */
+  get loopMs(): number {
+    return this.#notes.credit.loopMs;
   }
   /**
    * The source has answered the latest credit, and everything that it had taken by then is decided, as is everything that is here:
@@ -163,6 +163,7 @@ export class SinkStream {
     epoch.attempt = frame.attempt;
     this.#gone(epoch, frame.settledThrough, frame.gone, now);
     // Credit that was given on the former link is void: what has arrived is counted, the rest is granted anew.
+    this.#notes.credit.untimed();
     this.#notes.credit.tell(Math.max(epoch.highest, frame.last), now);
     epoch.allowed = Math.max(epoch.allowed, this.#notes.credit.granted);
     this.#notes.resume(epoch, frame, this.#reconciliation.since);
@@ -177,6 +178,7 @@ export class SinkStream {
     this.empty = false;
     this.distance = frame.hops ?? 0;
     this.#receive(epoch, frame.messages, now);
+    this.#notes.credit.arrived(epoch.highest, now);
     // Data frames keep their order on a link: what is missing now was lost on the way, by a relay or with an older link.
     this.#notes.askForGaps(epoch, Math.max(epoch.highest, Math.min(frame.last, epoch.allowed)), now);
     this.#pump();

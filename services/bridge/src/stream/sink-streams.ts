@@ -18,6 +18,18 @@ export class SinkStreams {
   get open(): SinkStream[] {
     return this.all.filter((stream) => stream.open);
   }
+  /** Messages that are here without a verdict. */
+  get unsettled(): number {
+    let unsettled = 0;
+    for (const stream of this.bySource.values()) unsettled += stream.unsettled;
+    return unsettled;
+  }
+  /** From a credit to the message that needed it, for the farthest source of which it is known (ms). */
+  get loopMs(): number {
+    let longest = 0;
+    for (const { loopMs } of this.bySource.values()) if (Number.isFinite(loopMs)) longest = Math.max(longest, loopMs);
+    return longest;
+  }
   /** Bytes of messages that are here. */
   get bytes(): number {
     let bytes = 0;

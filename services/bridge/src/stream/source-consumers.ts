@@ -2,6 +2,7 @@ import { deadLetterFacts, replayedProperties } from '@tombolo/wire/dead-letter-p
 import { deliveryCount } from '@tombolo/wire/delivery-count';
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import { identityOf } from '@tombolo/wire/identity';
+import { scan } from '@tombolo/wire/properties';
 import type { Consumer, Delivery } from '../broker/port.ts';
 import { shownName } from '../routing/destination-key.ts';
 import { MOST_TURNS } from './credit.ts';
@@ -107,11 +108,15 @@ export class SourceConsumers {
     const isTopic = destination.kind === 'topic';
     this.#warnOfLimit(deliveries);
     const { name: queue } = this.#flow.queue;
+    // A path without proof was copied by an application onto a message of its own.
+    const forwarding = { path, onward: !isTopic, replyTo };
     return deliveries.map((delivered) => {
       const delivery = isTopic ? asPublished(delivered, queue) : delivered;
-      // A path without proof was copied by an application onto a message of its own.
-      const properties = forwardedProperties(delivery.properties, { path, onward: !isTopic, replyTo });
-      const taken = takenFrom(delivery, properties, now);
+      const offsets = scan(delivery.properties);
+      const properties = forwardedProperties(delivery.properties, forwarding, offsets);
+      const { token, redelivered, exchange, routingKey, body, properties: original } = delivery;
+      const { digest, hasId } = identityOf(delivery, offsets);
+      const taken = { token, redelivered, digest, hasId, exchange, routingKey, original, properties, body, at: now };
       const reason = isTopic ? surroundings.screen(sink, destination, delivery) : undefined;
       if (reason === undefined) return taken;
       metrics.notCaptured(connector, destination.name, reason, 1);
@@ -126,10 +131,4 @@ function asPublished(delivery: Delivery, buffer: string): Delivery {
   const { exchange, 'routing-key': routingKey } = deadLetterFacts(delivery.properties);
   if (exchange === undefined || routingKey === undefined) return delivery;
   return { ...delivery, exchange, routingKey, properties: replayedProperties(delivery.properties) };
-}
-
-function takenFrom(delivery: Delivery, properties: Uint8Array, at: number): Taken {
-  const { digest, hasId } = identityOf(delivery);
-  const { token, redelivered, exchange, routingKey, body, properties: original } = delivery;
-  return { token, redelivered, digest, hasId, exchange, routingKey, original, properties, body, at };
 }

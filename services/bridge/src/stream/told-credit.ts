@@ -11,6 +11,9 @@ export class ToldCredit {
   #taken = 0;
   /** When it is said again, unless it was heard (monotonic ms). */
   #repeatAt = 0;
+  /** A rise is timed: messages above this need it, which was said then (monotonic ms). */
+  #timed: { readonly above: number; readonly at: number } | undefined;
+  #loopMs = Number.POSITIVE_INFINITY;
 
   get granted(): number {
     return this.#granted;
@@ -31,8 +34,18 @@ export class ToldCredit {
     return this.heard ? Number.POSITIVE_INFINITY : this.#repeatAt;
   }
 
+  /**
+   * The shortest time from a credit to the first message that needed it (ms): there and back, and what both ends take when nothing
+   * waits; Infinity: none has come. Where credit was left over it takes longer, which says nothing.
+   */
+  get loopMs(): number {
+    return this.#loopMs;
+  }
+
   /** A newer version is said now. */
   tell(granted: number, now: number): void {
+    if (granted < this.#granted) this.#timed = undefined;
+    else if (granted > this.#granted) this.#timed ??= { above: this.#granted, at: now };
     this.#granted = granted;
     this.#version++;
     this.repeated(now);
@@ -40,6 +53,19 @@ export class ToldCredit {
 
   repeated(now: number): void {
     this.#repeatAt = now + REPEAT_MS;
+  }
+
+  /** Messages up to `highest` have come. */
+  arrived(highest: number, now: number): void {
+    if (!this.#timed || highest <= this.#timed.above) return;
+    this.#loopMs = Math.min(this.#loopMs, now - this.#timed.at);
+    this.#timed = undefined;
+  }
+
+  /** The source may be on another way now. */
+  untimed(): void {
+    this.#timed = undefined;
+    this.#loopMs = Number.POSITIVE_INFINITY;
   }
 
   answered({ creditVersion, taken }: StateFrame): void {
