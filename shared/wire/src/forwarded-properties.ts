@@ -1,7 +1,15 @@
+import { copyBytes } from './copy-bytes.ts';
 import { type HeaderField, header, isNamed, stringsOf, walk } from './header-table.ts';
 import { limits } from './limits.ts';
 import { flags, type PropertyOffsets, scan, u32 } from './properties.ts';
 import { type ReplyToRewrite, rewrittenReplyTo } from './reply-properties.ts';
+
+/** How a message is forwarded: see `forwardedProperties`. */
+export interface ForwardedOptions {
+  readonly path: readonly string[];
+  readonly onward?: boolean;
+  readonly replyTo?: ReplyToRewrite;
+}
 
 /** Headers that bridges write. */
 export const pathHeader = 'x-tombolo-path';
@@ -37,24 +45,83 @@ function pathIn(field: HeaderField | undefined): string[] | undefined {
  * - `reply-to` becomes what `replyTo`, if given, makes of it.
  *
  * Everything else stays as it is, byte for byte and in its order.
+ * @param offsets where its properties are, if that is known
  * @throws Fault TOMBOLO_FRAME_INVALID when properties or header table are malformed
  */
 export function forwardedProperties(
   properties: Uint8Array,
-  {
-    path,
-    onward = true,
-    replyTo,
-  }: { readonly path: readonly string[]; readonly onward?: boolean; readonly replyTo?: ReplyToRewrite },
+  { path, onward = true, replyTo }: ForwardedOptions,
+  offsets: PropertyOffsets = scan(properties),
 ): Uint8Array {
-  const offsets = scan(properties);
   const at = offsets.headersAt;
   const hadTable = offsets.headers >= 0;
   const tableStart = hadTable ? at + 4 : at;
   const tableEnd = hadTable ? tableStart + u32(properties, at) : at;
 
-  // Stretches of the old table that are left out: from, to, and what stands there instead.
-  const cuts: { from: number; to: number; instead: string }[] = [];
+  const { cuts, first } = hadTable ? cutsOf(properties, tableStart, tableEnd) : noCuts;
+  const travelled = onward && first ? pathIn(first) : undefined;
+  const entry = pathEntry(travelled ? [...travelled, ...path] : path);
+  const user = offsets.userId;
+  const userLength = user < 0 ? 0 : properties[user]!;
+  let tableLength = tableEnd - tableStart + entry.length;
+  for (const cut of cuts) tableLength += from(cut) - (cut.to - cut.from);
+  if (user >= 0) tableLength += 1 + userIdHeader.length + 1 + 4 + userLength;
+
+  // Behind the table two values may change: a reply-to is replaced, a user-id, which always comes later, is left out.
+  const reply = replyTo && rewrittenReplyTo(properties, offsets, replyTo);
+  const replyEnd = reply ? offsets.replyTo + 1 + properties[offsets.replyTo]! : tableEnd;
+  const grown = reply ? reply.length - (replyEnd - offsets.replyTo) : 0;
+  const tail = properties.length - tableEnd - (user < 0 ? 0 : 1 + userLength) + grown;
+  const target = Buffer.allocUnsafe(at + 4 + tableLength + tail);
+  copyBytes(target, 0, properties, 0, at);
+  const set = (offsets.flags | flags.headers) & ~(user < 0 ? 0 : flags.userId);
+  target[0] = set >> 8;
+  target[1] = set;
+  let to = target.writeUInt32BE(tableLength, at);
+  let copied = tableStart;
+  for (const cut of cuts) {
+    to = copyBytes(target, to, properties, copied, cut.from);
+    if (cut.instead !== '') to = writeName(target, to, cut.instead);
+    copied = cut.to;
+  }
+  to = copyBytes(target, to, properties, copied, tableEnd);
+  if (user >= 0) {
+    to = writeName(target, to, userIdHeader);
+    target[to++] = 0x53;
+    to = target.writeUInt32BE(userLength, to);
+    to = copyBytes(target, to, properties, user + 1, user + 1 + userLength);
+  }
+  to = copyBytes(target, to, entry, 0, entry.length);
+  if (reply) {
+    to = copyBytes(target, to, properties, tableEnd, offsets.replyTo);
+    to = copyBytes(target, to, reply, 0, reply.length);
+  }
+  if (user < 0) {
+    copyBytes(target, to, properties, replyEnd, properties.length);
+  } else {
+    to = copyBytes(target, to, properties, replyEnd, user);
+    copyBytes(target, to, properties, user + 1 + userLength, properties.length);
+  }
+  return target;
+}
+
+/** A stretch of the old table that is left out, and what stands there instead. */
+interface Cut {
+  readonly from: number;
+  readonly to: number;
+  readonly instead: string;
+}
+
+interface Cuts {
+  readonly cuts: readonly Cut[];
+  /** The first path that is there. */
+  readonly first: HeaderField | undefined;
+}
+
+const noCuts: Cuts = { cuts: [], first: undefined };
+
+function cutsOf(properties: Uint8Array, tableStart: number, tableEnd: number): Cuts {
+  const cuts: Cut[] = [];
   let first: HeaderField | undefined;
   walk(properties, tableStart, tableEnd, (name, type, end) => {
     const length = properties[name]!;
@@ -69,55 +136,7 @@ export function forwardedProperties(
       }
     }
   });
-
-  const travelled = onward ? pathIn(first) : undefined;
-  const entry = pathEntry(travelled ? [...travelled, ...path] : path);
-  const user = offsets.userId;
-  const userLength = user < 0 ? 0 : properties[user]!;
-  let tableLength = tableEnd - tableStart + entry.length;
-  for (const cut of cuts) tableLength += from(cut) - (cut.to - cut.from);
-  if (user >= 0) tableLength += 1 + userIdHeader.length + 1 + 4 + userLength;
-
-  // Behind the table two values may change: a reply-to is replaced, a user-id, which always comes later, is left out.
-  const reply = replyTo && rewrittenReplyTo(properties, offsets, replyTo);
-  const replyEnd = reply ? offsets.replyTo + 1 + properties[offsets.replyTo]! : tableEnd;
-  const grown = reply ? reply.length - (replyEnd - offsets.replyTo) : 0;
-  const tail = properties.length - tableEnd - (user < 0 ? 0 : 1 + userLength) + grown;
-  const target = Buffer.allocUnsafe(at + 4 + tableLength + tail);
-  target.set(properties.subarray(0, at), 0);
-  target.writeUInt16BE((offsets.flags | flags.headers) & ~(user < 0 ? 0 : flags.userId), 0);
-  let to = target.writeUInt32BE(tableLength, at);
-  let copied = tableStart;
-  for (const cut of cuts) {
-    target.set(properties.subarray(copied, cut.from), to);
-    to += cut.from - copied;
-    if (cut.instead !== '') to = writeName(target, to, cut.instead);
-    copied = cut.to;
-  }
-  target.set(properties.subarray(copied, tableEnd), to);
-  to += tableEnd - copied;
-  if (user >= 0) {
-    to = writeName(target, to, userIdHeader);
-    target[to++] = 0x53;
-    to = target.writeUInt32BE(userLength, to);
-    target.set(properties.subarray(user + 1, user + 1 + userLength), to);
-    to += userLength;
-  }
-  target.set(entry, to);
-  to += entry.length;
-  if (reply) {
-    target.set(properties.subarray(tableEnd, offsets.replyTo), to);
-    to += offsets.replyTo - tableEnd;
-    target.set(reply, to);
-    to += reply.length;
-  }
-  if (user < 0) {
-    target.set(properties.subarray(replyEnd), to);
-  } else {
-    target.set(properties.subarray(replyEnd, user), to);
-    target.set(properties.subarray(user + 1 + userLength), to + user - replyEnd);
-  }
-  return target;
+  return { cuts, first };
 }
 
 function from(cut: { readonly instead: string }): number {
@@ -130,11 +149,20 @@ function writeName(target: Buffer, at: number, name: string): number {
 }
 
 /** The last entry made, which nearly always is the next one too: a source appends its own name. */
-let lastEntry = { key: '', bytes: Buffer.alloc(0) };
+let lastEntry: { readonly path: readonly string[]; readonly key: string; readonly bytes: Buffer } = {
+  path: [],
+  key: '',
+  bytes: Buffer.alloc(0),
+};
 
 function pathEntry(path: readonly string[]): Buffer {
+  // One array serves all messages of a batch, and nobody changes it.
+  if (path === lastEntry.path) return lastEntry.bytes;
   const key = path.join('\0');
-  if (key === lastEntry.key) return lastEntry.bytes;
+  if (key === lastEntry.key) {
+    lastEntry = { ...lastEntry, path };
+    return lastEntry.bytes;
+  }
   const clusters = path.map((cluster) => Buffer.from(cluster));
   const length = clusters.reduce((sum, cluster) => sum + 5 + cluster.length, 0);
   const bytes = Buffer.alloc(path.length === 0 ? 0 : 1 + pathHeader.length + 5 + length);
@@ -149,6 +177,6 @@ function pathEntry(path: readonly string[]): Buffer {
       at += cluster.length;
     }
   }
-  lastEntry = { key, bytes };
+  lastEntry = { path, key, bytes };
   return bytes;
 }

@@ -60,6 +60,8 @@ export function readRecords(source: Buffer, count: number): StreamMessage[] {
   if (count > limits.messages || count * fixedBytes > source.length) invalid('fewer messages than announced');
   const messages: StreamMessage[] = [];
   let at = 0;
+  // Nearly all of a frame have the exchange and key of the one before: they are decoded once.
+  let keys = { at: 0, length: 0, exchange: '', routingKey: '' };
   for (let i = 0; i < count; i++) {
     if (source.length - at < fixedBytes) invalid('a message is cut off');
     const sequence = source.readUIntBE(at, 6);
@@ -68,9 +70,12 @@ export function readRecords(source: Buffer, count: number): StreamMessage[] {
     const digest = source.subarray(at + 7, at + 23);
     at += 23;
     const exchangeEnd = at + 2 + keyLength(source, at);
-    const exchange = source.toString('utf8', at + 2, exchangeEnd);
     const keyEnd = exchangeEnd + 2 + keyLength(source, exchangeEnd);
-    const routingKey = source.toString('utf8', exchangeEnd + 2, keyEnd);
+    if (keyEnd - at !== keys.length || !areSame(source, at, keys.at, keys.length)) {
+      const exchange = source.toString('utf8', at + 2, exchangeEnd);
+      const routingKey = source.toString('utf8', exchangeEnd + 2, keyEnd);
+      keys = { at, length: keyEnd - at, exchange, routingKey };
+    }
     const propertiesEnd = keyEnd + 4 + longLength(source, keyEnd);
     const bodyEnd = propertiesEnd + 4 + longLength(source, propertiesEnd);
     messages.push({
@@ -79,8 +84,8 @@ export function readRecords(source: Buffer, count: number): StreamMessage[] {
       resent: (flags & resent) !== 0,
       hasId: (flags & hasId) !== 0,
       digest,
-      exchange,
-      routingKey,
+      exchange: keys.exchange,
+      routingKey: keys.routingKey,
       properties: source.subarray(keyEnd + 4, propertiesEnd),
       body: source.subarray(propertiesEnd + 4, bodyEnd),
     });
@@ -88,6 +93,11 @@ export function readRecords(source: Buffer, count: number): StreamMessage[] {
   }
   if (at !== source.length) invalid('bytes follow the last message');
   return messages;
+}
+
+function areSame(source: Buffer, one: number, other: number, length: number): boolean {
+  for (let index = 0; index < length; index++) if (source[one + index] !== source[other + index]) return false;
+  return true;
 }
 
 function keyLength(source: Buffer, at: number): number {

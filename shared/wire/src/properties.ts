@@ -48,50 +48,42 @@ export function malformed(why: string): never {
 }
 
 /**
- * Finds every present property; the header table is stepped over, not walked.
+ * Finds every present property; the header table is stepped over, not walked. Every message is scanned at each bridge: there are no
+ * closures here, which were a tenth of what a bridge allocated.
  * @throws Fault TOMBOLO_FRAME_INVALID when they are malformed
  */
 export function scan(properties: Uint8Array): PropertyOffsets {
   const size = properties.length;
   if (size < 2) malformed('the flags are cut off');
   const set = (properties[0]! << 8) | properties[1]!;
-  let at = 2;
-
-  const short = (flag: number): number => {
-    if ((set & flag) === 0) return -1;
-    const start = at;
-    at += 1 + (properties[at] ?? size);
-    if (at > size) malformed('a string is cut off');
-    return start;
-  };
-  const fixed = (flag: number, length: number): number => {
-    if ((set & flag) === 0) return -1;
-    const start = at;
-    at += length;
-    if (at > size) malformed('it is cut off');
-    return start;
-  };
-
-  short(flags.contentType);
-  short(flags.contentEncoding);
-  const headersAt = at;
-  const headers = fixed(flags.headers, 4);
-  if (headers >= 0) {
-    at += u32(properties, headers);
-    if (at > size) malformed('the header table is cut off');
-  }
-  const deliveryMode = fixed(flags.deliveryMode, 1);
-  const priority = fixed(flags.priority, 1);
-  const correlationId = short(flags.correlationId);
-  const replyTo = short(flags.replyTo);
-  const expiration = short(flags.expiration);
-  const messageId = short(flags.messageId);
-  const timestamp = fixed(flags.timestamp, 8);
-  short(flags.type);
-  const userId = short(flags.userId);
-  short(flags.appId);
-  short(flags.clusterId);
-  if (at !== size) malformed('bytes follow the last property');
+  // Where a value is cut off `next` comes to lie behind the end, and stays there.
+  let next = 2;
+  if ((set & flags.contentType) !== 0) next = stringEnd(properties, next);
+  if ((set & flags.contentEncoding) !== 0) next = stringEnd(properties, next);
+  const headersAt = next;
+  const headers = (set & flags.headers) === 0 ? -1 : next;
+  if (headers >= 0) next += 4 + (next + 4 <= size ? u32(properties, next) : 0);
+  const deliveryMode = (set & flags.deliveryMode) === 0 ? -1 : next;
+  if (deliveryMode >= 0) next += 1;
+  const priority = (set & flags.priority) === 0 ? -1 : next;
+  if (priority >= 0) next += 1;
+  const correlationId = (set & flags.correlationId) === 0 ? -1 : next;
+  if (correlationId >= 0) next = stringEnd(properties, next);
+  const replyTo = (set & flags.replyTo) === 0 ? -1 : next;
+  if (replyTo >= 0) next = stringEnd(properties, next);
+  const expiration = (set & flags.expiration) === 0 ? -1 : next;
+  if (expiration >= 0) next = stringEnd(properties, next);
+  const messageId = (set & flags.messageId) === 0 ? -1 : next;
+  if (messageId >= 0) next = stringEnd(properties, next);
+  const timestamp = (set & flags.timestamp) === 0 ? -1 : next;
+  if (timestamp >= 0) next += 8;
+  if ((set & flags.type) !== 0) next = stringEnd(properties, next);
+  const userId = (set & flags.userId) === 0 ? -1 : next;
+  if (userId >= 0) next = stringEnd(properties, next);
+  if ((set & flags.appId) !== 0) next = stringEnd(properties, next);
+  if ((set & flags.clusterId) !== 0) next = stringEnd(properties, next);
+  if (next > size) malformed('a value is cut off');
+  if (next < size) malformed('bytes follow the last property');
   return {
     flags: set,
     headers,
@@ -105,6 +97,11 @@ export function scan(properties: Uint8Array): PropertyOffsets {
     timestamp,
     userId,
   };
+}
+
+/** The offset behind the short string at `at`; behind the end of all when its length byte is not there. */
+function stringEnd(properties: Uint8Array, at: number): number {
+  return at < properties.length ? at + 1 + properties[at]! : at + 1;
 }
 
 /** 2 is persistent; undefined when it was not set (which brokers take for transient). */

@@ -12,7 +12,7 @@ export function rewrittenHeaders(
   at: PropertyOffsets,
   without: readonly string[],
 ): { readonly fields: readonly Uint8Array[]; readonly bytes: number; readonly end: number } {
-  if (at.headers < 0) return { fields: [], bytes: 0, end: at.headersAt };
+  if (at.headers < 0) return { fields: noFields, bytes: 0, end: at.headersAt };
   const fields: Uint8Array[] = [];
   let bytes = 0;
   const start = at.headers + 4;
@@ -28,6 +28,7 @@ export function rewrittenHeaders(
 }
 
 const deepest = 32;
+const noFields: readonly Uint8Array[] = [];
 
 /**
  * Two letters mean an int64: RabbitMQ reads both `l` and `L` and writes `l`, wherever it writes a table anew. What is nested too

@@ -10,6 +10,7 @@ import type { DataChannel } from './data-path/data-path.ts';
 import { frameType } from './data-path/frame-reader.ts';
 import { encodeAcks, encodeGet } from './data-path/frame-writer.ts';
 import { methodId, readLong } from './data-path/methods.ts';
+import type { RawFrame } from './data-path/raw-frame.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
 export interface BrowseLimits {
@@ -84,8 +85,8 @@ export class BrowseChannel implements Browsing, DataChannel {
 
   // ---- from the data path ----
 
-  frame(frame: Buffer): boolean {
-    if (frame[0] !== frameType.method) {
+  frame(frame: RawFrame): boolean {
+    if (frame.type !== frameType.method) {
       const announced = this.#announced;
       if (!announced) return false;
       const content = this.#content.take(frame);
@@ -94,21 +95,21 @@ export class BrowseChannel implements Browsing, DataChannel {
       this.#got({ ...announced, ...content, token: { channel: this, tag: announced.tag } });
       return true;
     }
-    const method = frame.readUInt32BE(7);
+    const { bytes, start, method } = frame;
     if (method === methodId.basicGetEmpty) {
       this.#answer()?.resolve(undefined);
       return true;
     }
     if (method !== methodId.basicGetOk) return false;
-    let at = 20;
+    let at = start + 20;
     const text = () => {
-      const length = frame[at] as number;
-      const value = frame.toString('utf8', at + 1, at + 1 + length);
+      const length = bytes[at] as number;
+      const value = bytes.toString('utf8', at + 1, at + 1 + length);
       at += 1 + length;
       return value;
     };
-    const tag = readLong(frame, 11);
-    const redelivered = ((frame[19] as number) & 1) === 1;
+    const tag = readLong(bytes, start + 11);
+    const redelivered = (frame.at(19) & 1) === 1;
     const exchange = text();
     this.#announced = { tag, redelivered, exchange, routingKey: text() };
     this.#held.add(tag);

@@ -11,6 +11,7 @@ import type { DataChannel } from './data-path/data-path.ts';
 import { frameType } from './data-path/frame-reader.ts';
 import { encodeAcks } from './data-path/frame-writer.ts';
 import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
+import type { RawFrame } from './data-path/raw-frame.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
 /** How long acknowledgements wait for company (ms), as long as most of what was handed over is still out. */
@@ -160,18 +161,19 @@ export class ConsumeChannel implements DataChannel {
 
   // ---- from the data path ----
 
-  frame(frame: Buffer): boolean {
-    if (frame[0] === frameType.method) {
-      if (frame.readUInt32BE(7) !== methodId.basicDeliver) return false;
-      let at = 11;
-      const consumerTag = this.#consumerTags.read(frame, at);
-      at += 1 + (frame[at] as number);
-      const tag = readLong(frame, at);
-      const redelivered = ((frame[at + 8] as number) & 1) === 1;
+  frame(frame: RawFrame): boolean {
+    if (frame.type === frameType.method) {
+      if (frame.method !== methodId.basicDeliver) return false;
+      const { bytes, start } = frame;
+      let at = start + 11;
+      const consumerTag = this.#consumerTags.read(bytes, at);
+      at += 1 + (bytes[at] as number);
+      const tag = readLong(bytes, at);
+      const redelivered = ((bytes[at + 8] as number) & 1) === 1;
       at += 9;
-      const exchange = this.#exchanges.read(frame, at);
-      at += 1 + (frame[at] as number);
-      const routingKey = this.#routingKeys.read(frame, at);
+      const exchange = this.#exchanges.read(bytes, at);
+      at += 1 + (bytes[at] as number);
+      const routingKey = this.#routingKeys.read(bytes, at);
       this.#announced = { entry: this.#consumers.get(consumerTag), tag, redelivered, exchange, routingKey };
       return true;
     }

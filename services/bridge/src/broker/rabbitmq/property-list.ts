@@ -12,10 +12,13 @@ const flag = {
 
 /** The expiration within raw properties, without decoding what comes before it; undefined when there is none. */
 export function readExpiration(properties: Uint8Array): string | undefined {
-  const bytes = Buffer.from(properties.buffer, properties.byteOffset, properties.byteLength);
-  if (bytes.length < 2) return undefined;
-  const flags = bytes.readUInt16BE(0);
+  // Every publication is asked: nothing is made for one without.
+  const flags = ((properties[0] ?? 0) << 8) | (properties[1] ?? 0);
   if ((flags & flag.expiration) === 0) return undefined;
+  return expirationAt(Buffer.from(properties.buffer, properties.byteOffset, properties.byteLength), flags);
+}
+
+function expirationAt(bytes: Buffer, flags: number): string {
   let at = 2;
   const skipShort = () => {
     at += 1 + (bytes[at] ?? 0);

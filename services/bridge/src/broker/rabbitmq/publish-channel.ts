@@ -9,6 +9,7 @@ import type { DataChannel } from './data-path/data-path.ts';
 import { frameType } from './data-path/frame-reader.ts';
 import { encodePublications } from './data-path/frame-writer.ts';
 import { methodId, readLong } from './data-path/methods.ts';
+import type { RawFrame } from './data-path/raw-frame.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
 export type Outgoing = Pending<PublisherHandler>;
@@ -74,8 +75,8 @@ export class PublishChannel implements DataChannel {
 
   // ---- from the data path ----
 
-  frame(frame: Buffer): boolean {
-    if (frame[0] !== frameType.method) {
+  frame(frame: RawFrame): boolean {
+    if (frame.type !== frameType.method) {
       const returning = this.#returning;
       if (!returning) return false;
       const content = this.#content.take(frame);
@@ -89,11 +90,11 @@ export class PublishChannel implements DataChannel {
       }
       return true;
     }
-    const method = frame.readUInt32BE(7);
+    const { bytes, start, method } = frame;
     if (method === methodId.basicAck || method === methodId.basicNack) {
-      const multiple = ((frame[19] as number) & 1) === 1;
+      const multiple = (frame.at(19) & 1) === 1;
       const verdicts = this.#confirms.settled(
-        readLong(frame, 11),
+        readLong(bytes, start + 11),
         multiple,
         method === methodId.basicAck ? 'ack' : 'nack',
       );
@@ -102,10 +103,10 @@ export class PublishChannel implements DataChannel {
       return true;
     }
     if (method !== methodId.basicReturn) return false;
-    let at = 13;
+    let at = start + 13;
     const text = () => {
-      const length = frame[at] as number;
-      const value = frame.toString('utf8', at + 1, at + 1 + length);
+      const length = bytes[at] as number;
+      const value = bytes.toString('utf8', at + 1, at + 1 + length);
       at += 1 + length;
       return value;
     };

@@ -1,6 +1,7 @@
 import { frameType } from '@tombolo/bridge/broker/rabbitmq/data-path/frame-reader';
 import { encodeAcks } from '@tombolo/bridge/broker/rabbitmq/data-path/frame-writer';
 import { methodId, readLong } from '@tombolo/bridge/broker/rabbitmq/data-path/methods';
+import type { RawFrame } from '@tombolo/bridge/broker/rabbitmq/data-path/raw-frame';
 import { type ArrivalReport, Arrivals } from './arrivals.ts';
 import { now, type Place, Session } from './session.ts';
 
@@ -60,20 +61,21 @@ export class LoadConsumer {
     return this.report();
   }
 
-  #frame(frame: Buffer): boolean {
-    if (frame[0] === frameType.method) {
-      if (frame.readUInt32BE(7) !== methodId.basicDeliver) return false;
-      this.#tag = readLong(frame, 12 + (frame[11] as number));
+  #frame(frame: RawFrame): boolean {
+    const { bytes, start } = frame;
+    if (frame.type === frameType.method) {
+      if (frame.method !== methodId.basicDeliver) return false;
+      this.#tag = readLong(bytes, start + 12 + frame.at(11));
       return true;
     }
-    if (frame[0] === frameType.header) {
-      this.#bodyLeft = readLong(frame, 11);
+    if (frame.type === frameType.header) {
+      this.#bodyLeft = readLong(bytes, start + 11);
       return true;
     }
     this.#bodyLeft -= frame.length - 8;
     if (this.#bodyLeft > 0) return true;
     this.#whole = this.#tag;
-    this.#arrivals.arrived(frame, 7, now);
+    this.#arrivals.arrived(bytes, start + 7, now);
     return true;
   }
 

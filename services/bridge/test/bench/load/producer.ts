@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { frameType } from '@tombolo/bridge/broker/rabbitmq/data-path/frame-reader';
 import { methodId, readLong } from '@tombolo/bridge/broker/rabbitmq/data-path/methods';
+import type { RawFrame } from '@tombolo/bridge/broker/rabbitmq/data-path/raw-frame';
 import { now, type Place, Session } from './session.ts';
 import { Template } from './template.ts';
 
@@ -92,10 +93,10 @@ class ConfirmCount {
     this.#confirmed = new Uint8Array(count + 2);
   }
 
-  take(frame: Buffer): boolean {
-    if (frame[0] !== frameType.method || frame.readUInt32BE(7) !== methodId.basicAck) return false;
-    const tag = readLong(frame, 11);
-    const multiple = ((frame[19] as number) & 1) === 1;
+  take(frame: RawFrame): boolean {
+    if (frame.type !== frameType.method || frame.method !== methodId.basicAck) return false;
+    const tag = readLong(frame.bytes, frame.start + 11);
+    const multiple = (frame.at(19) & 1) === 1;
     for (let each = multiple ? this.#low : tag; each <= tag; each++) {
       if (this.#confirmed[each]) continue;
       this.#confirmed[each] = 1;

@@ -38,9 +38,9 @@ test('what is written is read again, however the stream is cut, also from a buff
           const chunk = Buffer.from(bytes);
           reader.push(chunk);
           for (let frame = reader.next(); frame; frame = reader.next()) {
-            expect(frame.readUInt16BE(1)).toBe(3);
+            expect(frame.channel).toBe(3);
             expect(frame.length).toBeLessThanOrEqual(4_096);
-            if (frame[0] === frameType.method) {
+            if (frame.type === frameType.method) {
               methods++;
               continue;
             }

@@ -7,6 +7,7 @@ import type { DataChannel } from '../../../src/broker/rabbitmq/data-path/data-pa
 import { FrameReader, frameType } from '../../../src/broker/rabbitmq/data-path/frame-reader.ts';
 import { encodeAcks } from '../../../src/broker/rabbitmq/data-path/frame-writer.ts';
 import { methodId } from '../../../src/broker/rabbitmq/data-path/methods.ts';
+import { RawFrame } from '../../../src/broker/rabbitmq/data-path/raw-frame.ts';
 import { PublishLane } from '../../../src/broker/rabbitmq/publish-lane.ts';
 import type { Surroundings } from '../../../src/broker/surroundings.ts';
 
@@ -58,7 +59,7 @@ class ModelChannel {
     expect(this.is).toBe('open');
     this.#reader.push(Buffer.from(bytes));
     for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) {
-      const copy = Buffer.from(frame);
+      const copy = frame.copy();
       if (copy[0] === frameType.method) {
         const at = 13 + 1 + (copy[13] as number);
         this.#written.push({ key: copy.toString('utf8', at + 1, at + 1 + (copy[at] as number)), content: [] });
@@ -78,7 +79,8 @@ class ModelChannel {
       head[0] = frameType.method;
       head.writeUInt16BE(this.number, 1);
       head.writeUInt32BE(payload.length, 3);
-      for (const frame of [Buffer.concat([head, payload, Buffer.of(0xce)]), ...next.content]) this.data?.frame(frame);
+      for (const frame of [Buffer.concat([head, payload, Buffer.of(0xce)]), ...next.content])
+        this.data?.frame(new RawFrame(frame));
       if (half) {
         next.key = 'returned';
         return false;
@@ -86,7 +88,7 @@ class ModelChannel {
     }
     this.#written.shift();
     const kind = next.key === 'full' ? 'nack' : 'ack';
-    this.data?.frame(encodeAcks(this.number, [{ kind, tag: ++this.#confirmed, multiple: false }]));
+    this.data?.frame(new RawFrame(encodeAcks(this.number, [{ kind, tag: ++this.#confirmed, multiple: false }])));
     return false;
   }
 }

@@ -1,5 +1,6 @@
 import type { Wire } from '../seam.ts';
 import { FrameReader } from './frame-reader.ts';
+import type { RawFrame } from './raw-frame.ts';
 import type { SocketReads } from './socket-reads.ts';
 
 /** A channel whose frames are read raw. */
@@ -8,7 +9,7 @@ export interface DataChannel {
    * Looks at a frame (with its overhead; valid during the call only). True: it was one of ours and is done with;
    * false: amqplib shall have it.
    */
-  frame(frame: Buffer): boolean;
+  frame(frame: RawFrame): boolean;
   /** What the frames since the last call amount to can be handed over now: before any other frame, and at a chunk's end. */
   handOver(): void;
 }
@@ -66,7 +67,7 @@ export class DataPath {
         this.#reader.push(chunk);
         continue;
       }
-      const channel = this.#channels[frame.readUInt16BE(1)];
+      const channel = this.#channels[frame.channel];
       if (channel?.frame(frame)) {
         if (this.#touched.at(-1) !== channel && !this.#touched.includes(channel)) this.#touched.push(channel);
         continue;
@@ -74,7 +75,7 @@ export class DataPath {
       // What came before this frame is handed over before it: a cancel-ok ends a consumer after its last delivery.
       this.#handOver();
       // A copy: what amqplib makes of it may be kept.
-      this.#wire.rest = Buffer.from(frame);
+      this.#wire.rest = frame.copy();
       return this.#amqplibRecvFrame();
     }
   }

@@ -1,12 +1,16 @@
+import { RawFrame } from './raw-frame.ts';
+
 /** Frame types and sizes of AMQP 0-9-1 (specification 4.2.3). */
 export const frameType = { method: 1, header: 2, body: 3, heartbeat: 8 } as const;
 export const frameEnd = 0xce;
 /** Type, channel and size before the payload, the end octet after it. */
 export const frameOverhead = 8;
 
+const empty = Buffer.alloc(0);
+
 /**
- * Cuts a byte stream into frames without ever copying a byte more than once: a frame that is whole within a chunk is a
- * slice of it, one that spans chunks is collected into a buffer of its exact size.
+ * Cuts a byte stream into frames without ever copying a byte more than once: a frame that is whole within a chunk stays
+ * where it is, one that spans chunks is collected into a buffer of its exact size.
  */
 export class FrameReader {
   #chunk: Buffer = Buffer.alloc(0);
@@ -15,6 +19,7 @@ export class FrameReader {
   #partial: Buffer | undefined;
   #filled = 0;
   readonly #maxSize: number;
+  readonly #frame = new RawFrame(empty);
 
   /** @param maxSize the largest payload that is believed; a larger one means that the stream is out of step */
   constructor(maxSize: number) {
@@ -34,7 +39,7 @@ export class FrameReader {
   }
 
   /** The next whole frame with its overhead, or undefined when more has to be read. Throws when it is no frame. */
-  next(): Buffer | undefined {
+  next(): RawFrame | undefined {
     if (this.#partial) return this.#fill(this.#partial);
     const chunk = this.#chunk;
     const at = this.#at;
@@ -52,7 +57,7 @@ export class FrameReader {
     const total = size + frameOverhead;
     if (available >= total) {
       this.#at = at + total;
-      return ended(this.#at === chunk.length && at === 0 ? chunk : chunk.subarray(at, at + total));
+      return this.#ended(chunk, at, at + total);
     }
     const partial = Buffer.allocUnsafeSlow(total);
     this.#filled = chunk.copy(partial, 0, at);
@@ -62,19 +67,17 @@ export class FrameReader {
     return undefined;
   }
 
-  #fill(partial: Buffer): Buffer | undefined {
+  #fill(partial: Buffer): RawFrame | undefined {
     const copied = this.#chunk.copy(partial, this.#filled, this.#at);
     this.#filled += copied;
     this.#at += copied;
     if (this.#filled < partial.length) return undefined;
     this.#partial = undefined;
-    return ended(partial);
+    return this.#ended(partial, 0, partial.length);
   }
-}
 
-const empty = Buffer.alloc(0);
-
-function ended(frame: Buffer): Buffer {
-  if (frame[frame.length - 1] !== frameEnd) throw new Error('a frame does not end where it should');
-  return frame;
+  #ended(bytes: Buffer, start: number, end: number): RawFrame {
+    if (bytes[end - 1] !== frameEnd) throw new Error('a frame does not end where it should');
+    return this.#frame.set(bytes, start, end);
+  }
 }
