@@ -119,7 +119,13 @@ describe.skipIf(activemqMissing())('topics from ActiveMQ to ActiveMQ', () => {
     }
     go = false;
     await producing;
-    await awaitUntil('all came', () => narrow.got.length >= sent, within(60_000));
+    await awaitUntil('all came', () => narrow.got.length >= sent, within(60_000)).catch((error) => {
+      const got = new Set(narrow.bodies());
+      const missing = numbered('', sent).filter((body) => !got.has(body));
+      throw new Error(
+        `${error.message}: ${missing.length} of ${sent} are missing, from ${missing[0]} to ${missing.at(-1)}`,
+      );
+    });
     expect(narrow.bodies()).toEqual(numbered('', sent));
     expect(await network.bridge('west').forwarded(sent)).toBe(sent);
   });

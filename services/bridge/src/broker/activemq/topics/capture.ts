@@ -11,6 +11,12 @@ import { advisoryPrefix, topicCover } from './topic-cover.ts';
 /** Messages that the broker hands over ahead, of each subscription. */
 const PREFETCH = 200;
 /**
+ * How long the broker may take to hand a message over that it has (ms). Receipts overtake messages: these wait in the connection's own
+ * queue for a thread (TransportConnection.dispatchAsync), receipts are written at once. On a busy machine ten were lost that a
+ * subscription had been given before the one that took its place began, and that came after the receipt that was to say that all had.
+ */
+const HANDOVER_MS = 2_000;
+/**
  * Messages and bytes that are moved together. One such batch is under way: an acknowledgement stands for all messages before it, so that
  * of a batch behind one that is refused would take away what was not moved.
  */
@@ -107,6 +113,7 @@ export class TopicCapture {
    * one may end as soon as all that it had before has come: what comes to it later comes to the other as well.
    */
   async end(topics: readonly string[]): Promise<void> {
+    if (this.#overlaps && topics.some((topic) => this.#durables.has(topic))) await handedOver();
     for (const topic of topics) {
       const durable = this.#durables.get(topic);
       if (!durable) continue;
@@ -254,4 +261,10 @@ export class TopicCapture {
     this.#connection.send('BEGIN', [transaction]);
     return this.#connection.request('ABORT', [transaction]);
   }
+}
+
+function handedOver(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, HANDOVER_MS);
+  });
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Refused } from '../../../../src/broker/activemq/brokers-words.ts';
 import type { StompConnection } from '../../../../src/broker/activemq/connection.ts';
@@ -13,13 +14,10 @@ function stage() {
   const receipts: ((answer: Answer) => void)[] = [];
   const failures: unknown[] = [];
   const refused = new Set<string>();
-  let deliver: (frames: readonly StompFrame[]) => void = () => {};
+  const receivers: ((frames: readonly StompFrame[]) => void)[] = [];
   const connection = {
     address: 'stomp://broker',
-    subscriber: (receiver: typeof deliver) => {
-      deliver = receiver;
-      return '1';
-    },
+    subscriber: (receiver: (typeof receivers)[number]) => String(receivers.push(receiver)),
     request: async (command: string) => {
       if (refused.has(command)) throw new Refused({ words: 'Durable consumer is in use', exception: '' });
     },
@@ -38,14 +36,14 @@ function stage() {
       capture.lost();
     },
   );
-  const message = async (id: string) => {
+  const message = async (id: string, subscription = 1) => {
     const headers = new Map([
       ['destination', '/topic/prices.eu'],
       ['message-id', id],
       ['ack', id],
       ['content-length', '1'],
     ]);
-    deliver([{ command: 'MESSAGE', headers, body: Buffer.from('x') }]);
+    receivers[subscription - 1]?.([{ command: 'MESSAGE', headers, body: Buffer.from('x') }]);
     await Promise.resolve();
   };
   return { capture, written, receipts, failures, refused, message };
@@ -81,4 +79,19 @@ test('a durable subscription that the broker does not end is not forgotten: all 
   refused.add('UNSUBSCRIBE');
   await expect(capture.end(['prices.>'])).rejects.toThrow('Durable consumer is in use');
   expect(failures).toHaveLength(1);
+});
+
+test('what comes to an ending subscription after the receipts, and to no other, is moved: it is not lost', async () => {
+  const { capture, written, receipts, message } = stage();
+  await capture.subscribe(['prices.>']);
+  await capture.subscribe(['prices.*']);
+  const ending = capture.end(['prices.>']);
+  await pause(100);
+  await message('m-1', 1);
+  await message('m-2', 2);
+  expect(written.join()).toContain('m-1');
+  receipts[0]?.('received');
+  receipts[1]?.('received');
+  await ending;
+  expect(written.join()).toContain('m-2');
 });
