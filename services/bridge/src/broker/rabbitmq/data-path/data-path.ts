@@ -72,10 +72,11 @@ export class DataPath {
         if (this.#touched.at(-1) !== channel && !this.#touched.includes(channel)) this.#touched.push(channel);
         continue;
       }
+      // A copy: what amqplib makes of it may be kept.
+      const rest = frame.copy();
       // What came before this frame is handed over before it: a cancel-ok ends a consumer after its last delivery.
       this.#handOver();
-      // A copy: what amqplib makes of it may be kept.
-      this.#wire.rest = frame.copy();
+      this.#wire.rest = rest;
       return this.#amqplibRecvFrame();
     }
   }
