@@ -1,5 +1,6 @@
 import { forwardedProperties } from '@tombolo/wire/forwarded-properties';
 import { identityOf } from '@tombolo/wire/identity';
+import { hasRoutingHeader } from '@tombolo/wire/routing-headers';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -312,6 +313,8 @@ describe('there and back', () => {
   test('what came from AMQP goes back to it byte for byte, whatever its properties, headers and body', () => {
     fc.assert(
       fc.property(properties, body, (its, content) => {
+        // `CC` and `BCC` do not come from a source: a bridge there renames them, and what says that it has them is not believed.
+        fc.pre(!hasRoutingHeader(its));
         const envelope = returned({ properties: its, body: content });
         expect(Buffer.from(envelope.properties).toString('latin1')).toBe(its.toString('latin1'));
         expect(content.equals(envelope.body)).toBe(true);
