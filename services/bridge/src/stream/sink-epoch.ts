@@ -40,6 +40,8 @@ export class SinkEpoch {
   #bytes = 0;
   /** Everything that is accepted later has a higher number, or was accepted after `at`. */
   #mark: { readonly through: number; readonly at: number };
+  /** Of what was released: the source knows, since notes were compared, and may have sent it again. */
+  #known = new Set<number>();
 
   /** @param settledThrough the source knows the verdict of all numbers up to this one */
   constructor(id: StreamEpoch, settledThrough: number, now: number) {
@@ -94,6 +96,16 @@ export class SinkEpoch {
     });
     for (const sequence of this.#later.keys()) received.add(sequence);
     return received.toRanges();
+  }
+
+  /** What was released and the source may not know of. */
+  get untold(): number[] {
+    return [...this.released].filter((sequence) => !this.#known.has(sequence));
+  }
+
+  /** Notes are compared: what has been released so far is sent again, or was given back. */
+  compared(): void {
+    this.#known = new Set(this.released);
   }
 
   /** The numbers up to `upTo` that have neither come nor are decided, as ranges. */
@@ -171,6 +183,12 @@ export class SinkEpoch {
   accept(sequence: number): void {
     this.accepted.add(sequence);
     this.decided.add(sequence);
+  }
+
+  /** The source has it again, and may send it again. */
+  release(sequence: number): void {
+    this.released.add(sequence);
+    this.#known.delete(sequence);
   }
 
   reject(sequence: number, reason: string): void {

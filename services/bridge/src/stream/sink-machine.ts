@@ -167,6 +167,7 @@ export class SinkStream {
     this.#notes.credit.tell(Math.max(epoch.highest, frame.last), now);
     epoch.allowed = Math.max(epoch.allowed, this.#notes.credit.granted);
     this.#notes.resume(epoch, frame, this.#reconciliation.since);
+    epoch.compared();
     if (this.#notes.blocked) this.#notes.tellCredit(epoch, this.#notes.credit.granted, now);
     return this.#out.take();
   }
@@ -444,7 +445,7 @@ export class SinkStream {
   }
 
   #releaseOne(epoch: SinkEpoch, sequence: number, numbers: RangeSet): void {
-    epoch.released.add(sequence);
+    epoch.release(sequence);
     numbers.add(sequence);
     this.counts.released++;
     this.#out.add({ do: 'count', what: 'released', n: 1 });

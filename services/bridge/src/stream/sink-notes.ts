@@ -95,9 +95,10 @@ export class SinkNotes {
   /** The source lacks verdicts that were sent: they are said again. @param comparison of the counts, when it is worth telling */
   settleAgain(epoch: SinkEpoch, { settledThrough }: StateFrame, since: number, comparison?: Comparison): void {
     const accepted = clip(epoch.accepted.toRanges(), settledThrough + 1, SEQUENCE_LARGEST);
-    if (accepted.length === 0 && epoch.rejected.size === 0 && epoch.released.size === 0 && !comparison) return;
+    const { untold } = epoch;
+    if (accepted.length === 0 && epoch.rejected.size === 0 && untold.length === 0 && !comparison) return;
     const released = new RangeSet();
-    for (const sequence of [...epoch.released].sort((a, b) => a - b)) released.add(sequence);
+    for (const sequence of untold.sort((a, b) => a - b)) released.add(sequence);
     this.#send({
       kind: 'settle',
       ...this.#head(epoch),

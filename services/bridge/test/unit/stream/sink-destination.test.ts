@@ -90,6 +90,20 @@ describe('a destination at the sink', () => {
     expect(published(sink.messages(messages([1]), 20_001)).map(({ sequence }) => sequence)).toEqual([1]);
   });
 
+  it('does not say again that it has given back what may have been sent again since: it would come twice', () => {
+    const { sink } = flowing();
+    sink.brokerUp(false, 0);
+    sink.messages(messages([1]), 1);
+    const state = { kind: 'state' as const, address, ...epoch, settledThrough: 0, removedThrough: 0, creditVersion: 1 };
+    const stands = { ...state, taken: 1, returned: [], empty: false };
+    expect(frames(sink.wake(10_000), 'settle')).toMatchObject([{ released: [1, 1] }]);
+    // It may be lost on its way, so it is said again.
+    expect(frames(sink.stated(stands, 10_001), 'settle')).toMatchObject([{ released: [1, 1] }]);
+    // The source asks how things stand, hears that it has to send it again, and does: whatever is said now comes after that.
+    expect(frames(sink.opened({ ...open, attempt: 2, last: 1 }, 10_002), 'resume')).toMatchObject([{ received: [] }]);
+    expect(frames(sink.stated(stands, 10_003), 'settle')).toEqual([]);
+  });
+
   it('publishes again once a consumer came while the broker was away for long', () => {
     const { sink } = flowing();
     sink.brokerUp(false, 0);
