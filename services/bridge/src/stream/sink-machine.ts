@@ -404,7 +404,7 @@ export class SinkStream {
     this.#reconciled += Math.max(0, more);
     const count = countName(epoch.id, this.#reconciliation.since);
     this.#out.add({ do: 'compared', count, difference: comparison });
-    return this.#reconciliation.differed || empty ? comparison : undefined;
+    return this.#reconciliation.differed || (empty && settledThrough > 0) ? comparison : undefined;
   }
 
   #receive(epoch: SinkEpoch, messages: readonly StreamMessage[], now: number): void {

@@ -546,6 +546,7 @@ export class SourceStream {
 
   #compared({ comparison, countedSince }: SettleFrame): void {
     if (!comparison || !this.#reconciliation.compared(comparison, countedSince)) return;
+    this.#notes.heard(comparison.through);
     this.#out.add({ do: 'compared', count: countName(this.settings.epoch, countedSince), difference: comparison });
   }
 

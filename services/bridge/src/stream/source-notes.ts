@@ -19,6 +19,10 @@ export class SourceNotes<Owner> {
   #attempt = 0;
   #dueAt = Number.POSITIVE_INFINITY;
   #lastWords = 0;
+  /** Something has happened that was not told yet. */
+  #news = false;
+  /** Up to which number the sink was told that all are done with, and whether that was all there is to say of them, from the first time on. */
+  #told = { through: 0, whole: false };
 
   constructor(
     settings: SourceSettings,
@@ -47,6 +51,7 @@ export class SourceNotes<Owner> {
 
   /** Something is new: it is told at `at` at the latest. */
   dueBy(at: number): void {
+    this.#news = true;
     this.#dueAt = Math.min(this.#dueAt, at);
   }
 
@@ -75,7 +80,12 @@ export class SourceNotes<Owner> {
     this.#lastWords = this.#flight.unsettled > 0 ? LAST_WORDS : this.#lastWords - 1;
     this.#dueAt = this.#lastWords > 0 ? now + STATE_MS : Number.POSITIVE_INFINITY;
     if (!heard) return;
+    this.#news = false;
     const { settledThrough } = this.#flight;
+    const { removedThrough } = this.#removal;
+    const empty = this.#flight.unsettled + this.#flight.unsent === 0;
+    const whole = empty && removedThrough === settledThrough;
+    if (settledThrough > this.#told.through) this.#told = { through: settledThrough, whole };
     const removed = this.#reconciliation.through(settledThrough);
     this.#out.add({
       do: 'send',
@@ -84,14 +94,21 @@ export class SourceNotes<Owner> {
         address: this.#settings.address,
         ...this.#settings.epoch,
         settledThrough,
-        removedThrough: this.#removal.removedThrough,
+        removedThrough,
         creditVersion: this.#intake.answered,
         taken: this.#flight.taken,
         returned: this.#flight.gone(),
-        empty: this.#flight.unsettled + this.#flight.unsent === 0,
+        empty,
         ...(removed && { removed }),
       },
     });
+  }
+
+  /** The sink has heard that all numbers up to this one are done with. When that was the last word, it need not be said again. */
+  heard(through: number): void {
+    if (this.#news || !this.#told.whole || through !== this.#told.through) return;
+    this.#lastWords = 0;
+    this.#dueAt = Number.POSITIVE_INFINITY;
   }
 
   closed(reason: string): void {

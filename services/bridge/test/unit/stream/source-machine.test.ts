@@ -27,7 +27,7 @@ function taken(tag: number, redelivered = false): Taken {
   };
 }
 
-function stream(granted = 10, throttle?: Throttle) {
+function stream(granted = 10, throttle?: Throttle, more: Partial<Parameters<SourceStream['resumed']>[0]> = {}) {
   const orphans = new Orphans<SourceStream>();
   const source = new SourceStream(
     { address, connector: 'c', epoch, queue: {}, largestWindow: 100, prefetchBytes: 1e6, holdMs: 60_000 },
@@ -41,7 +41,7 @@ function stream(granted = 10, throttle?: Throttle) {
     },
   );
   opened(source, source.linkUp(0));
-  const effects = resume(source, granted, 1);
+  const effects = resume(source, granted, 1, more);
   return { source, orphans, effects };
 }
 
@@ -452,6 +452,52 @@ describe('a stream at the source', () => {
     expect(tags(source.settled({ ...settle, released: [1, 1] }, 4), 'requeue')).toEqual([]);
     source.wake(1_000);
     expect(source.nextBatch(1e6, 1_000)?.messages).toMatchObject([{ sequence: 1 }]);
+  });
+});
+
+describe('the last word of a source stream', () => {
+  /** Two messages are settled and removed; when states are told, until nothing is due. */
+  function settledStream() {
+    const { source } = stream(10, undefined, { countedSince: 1 });
+    source.wake(0);
+    source.delivered(1, [taken(1), taken(2)], 1);
+    source.nextBatch(1e6, 1);
+    source.settled({ ...settle, accepted: [1, 2], countedSince: 1 }, 2);
+    const told: { at: number; settledThrough: number; removedThrough: number }[] = [];
+    const wake = () => {
+      const at = source.nextWake();
+      for (const effect of source.wake(at)) {
+        if (effect.do === 'flush') source.flushed(effect.id, true, at);
+        if (effect.do !== 'send' || effect.frame.kind !== 'state') continue;
+        const { settledThrough, removedThrough } = effect.frame;
+        told.push({ at, settledThrough, removedThrough });
+      }
+    };
+    return { source, told, wake };
+  }
+
+  it('is said a few times, since it may be lost on the way', () => {
+    const { source, told, wake } = settledStream();
+    for (let turn = 0; turn < 20 && source.nextWake() < 100_000; turn++) wake();
+    expect(told.filter(({ settledThrough }) => settledThrough === 2)).toHaveLength(4);
+    expect(source.nextWake()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is said once when the sink has heard it', () => {
+    const { source, told, wake } = settledStream();
+    while (told.at(-1)?.settledThrough !== 2) wake();
+    expect(told.at(-1)).toMatchObject({ removedThrough: 2 });
+    source.settled({ ...settle, countedSince: 1, comparison: { through: 2, lost: 0, doubled: 0 } }, 3_000);
+    expect(source.nextWake()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is not over when something has happened since', () => {
+    const { source, told, wake } = settledStream();
+    while (told.at(-1)?.settledThrough !== 2) wake();
+    const credit = { kind: 'credit' as const, address, ...epoch, sinkIncarnation: 1, creditVersion: 2, granted: 20 };
+    source.credited(credit, 2_000);
+    source.settled({ ...settle, countedSince: 1, comparison: { through: 2, lost: 0, doubled: 0 } }, 2_001);
+    expect(source.nextWake()).toBeLessThanOrEqual(3_000);
   });
 });
 
