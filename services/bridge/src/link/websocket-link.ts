@@ -15,11 +15,6 @@ import { handshakeRefusal, isPlainAnswer, judgeCertificate, type LinkTlsSource, 
 /** Bytes that may wait in this process for the socket; the kernel's buffers come on top. Keeps urgent records urgent. */
 const socketBytes = 256 * 1024;
 const closeMs = 1_000;
-/**
- * How long verdicts wait for company (ms). Nobody waits for a single one, and at a trickle a third of a bridge's time went into writes of
- * a few bytes, each of which wakes up the peer.
- */
-const gatherMs = 3;
 const ignore = () => {};
 
 /** Options of every WebSocket of ours. Batches are small, so a message above them is not from a bridge. */
@@ -38,8 +33,6 @@ export class WebsocketLink implements LinkEnd {
   #listener: EndListener = nobody;
   #open = true;
   #scheduled = false;
-  /** Verdicts wait for company; undefined: none does. */
-  #cancelGather: (() => void) | undefined;
   #farewell: string | undefined;
   #sentence: string | undefined;
 
@@ -171,8 +164,7 @@ export class WebsocketLink implements LinkEnd {
 
   control(frame: ControlFrame): boolean {
     if (!this.#open || !this.#outgoing.control(encodeFrame(frame))) return false;
-    if (frame.kind === 'settle') this.#gather();
-    else this.#schedule();
+    this.#schedule();
     return true;
   }
 
@@ -281,25 +273,21 @@ export class WebsocketLink implements LinkEnd {
     if (elapsed >= 0 && elapsed < 60_000) this.#listener.pong(elapsed);
   }
 
-  /** One write for everything that is said within a turn of the event loop. */
+  /**
+   * One write for what is said first in a turn of the event loop, as soon as it is said, and one for the rest of the turn: a message that
+   * travels alone does not wait for what else the turn brings.
+   */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
+    queueMicrotask(this.#pump);
     setImmediate(() => {
       this.#scheduled = false;
       this.#pump();
     });
   }
 
-  /** Written with whatever is said next, and soon. */
-  #gather(): void {
-    if (this.#scheduled) return;
-    this.#cancelGather ??= this.#clock.wake(this.#clock.now() + gatherMs, () => this.#pump());
-  }
-
   readonly #pump = (): void => {
-    this.#cancelGather?.();
-    this.#cancelGather = undefined;
     const socket = this.#socket;
     if (socket.readyState !== WebSocket.OPEN || !this.#outgoing.pending) return;
     if (this.#incoming.unreported) {

@@ -7,6 +7,7 @@ import type { InboundBytes } from './inbound-bytes.ts';
 import type { Landing } from './landing.ts';
 import type { HalfOptions } from './shell.ts';
 import type { SinkRecords } from './sink-records.ts';
+import type { SinkVerdicts } from './sink-verdicts.ts';
 import type { Sinkhole } from './sinkhole.ts';
 
 /** What a sink's streams are to the rest of the bridge. */
@@ -27,6 +28,7 @@ export interface SinkGround {
   readonly table: DemandTable;
   readonly inbound: InboundBytes;
   readonly wakes: Wakes<Sinkhole>;
+  readonly verdicts: SinkVerdicts;
   /** Why the own broker is not usable, as words that follow the cluster's name; undefined: it is. */
   brokerDown: string | undefined;
   /** Nothing new begins: the bridge stops. */

@@ -11,6 +11,7 @@ import type { SinkDestination } from './sink-destination.ts';
 import type { SinkGround, SinkSurroundings } from './sink-ground.ts';
 import { SinkOpenings } from './sink-openings.ts';
 import type { DestinationEffect } from './sink-streams.ts';
+import { SinkVerdicts } from './sink-verdicts.ts';
 import type { Sinkhole } from './sinkhole.ts';
 import { Sinkholes } from './sinkholes.ts';
 
@@ -42,6 +43,7 @@ export class SinkHalf {
       table: new DemandTable(),
       inbound: new InboundBytes(inFlightBytes),
       wakes: new Wakes(clock, (sinkhole) => sinkhole.run((machine, now) => machine.wake(now))),
+      verdicts: new SinkVerdicts(clock, (frame) => router.send(frame)),
       brokerDown: UNREACHABLE,
       draining: false,
       receiving: true,
@@ -230,6 +232,7 @@ export class SinkHalf {
     this.#ground.draining = true;
     for (const sinkhole of this.#sinkholes.all()) sinkhole.run((machine, now) => machine.drain(now));
     await this.quiet(deadline);
+    this.#ground.verdicts.flush();
     const left = this.left();
     this.#demand.withdraw();
     await this.#options.records?.settled();
@@ -242,7 +245,8 @@ export class SinkHalf {
   }
 
   close(): void {
-    const { inbound, wakes } = this.#ground;
+    const { inbound, verdicts, wakes } = this.#ground;
+    verdicts.flush();
     this.#ground.closed = true;
     wakes.clear();
     this.#demand.close();

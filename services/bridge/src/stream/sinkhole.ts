@@ -139,7 +139,7 @@ export class Sinkhole {
   #effect(source: string, effect: SinkEffect): void {
     switch (effect.do) {
       case 'send':
-        this.#ground.surroundings.router.send(effect.frame);
+        this.#ground.verdicts.send(effect.frame);
         break;
       case 'publish':
         this.#publishers.publish(source, this.vias.get(source) ?? source, effect.messages);

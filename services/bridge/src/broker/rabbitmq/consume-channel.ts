@@ -14,9 +14,6 @@ import { methodId, readLong, ShortStringReader } from './data-path/methods.ts';
 import type { RawFrame } from './data-path/raw-frame.ts';
 import { bufferOf, numberOf } from './seam.ts';
 
-/** How long acknowledgements wait for company (ms), as long as most of what was handed over is still out. */
-const gatherMs = 3;
-
 /** What the broker knows as one consumer. */
 export interface Turn {
   readonly tag: string;
@@ -71,8 +68,6 @@ export class ConsumeChannel implements DataChannel {
   #isClosing = false;
   #isClosed = false;
   #flushWanted = false;
-  /** Acknowledgements wait for company; undefined: none does. */
-  #gathering: NodeJS.Timeout | undefined;
   #barrierOut = false;
   #barriers: ((processed: boolean) => void)[] = [];
 
@@ -124,19 +119,14 @@ export class ConsumeChannel implements DataChannel {
     );
   }
 
-  /** Settles a delivery. Acknowledgements wait a moment for company, what is given back is written in this turn. */
+  /** Settles a delivery; what is settled in one turn of the event loop is written at its end. */
   settle(tag: number, kind: 'ack' | 'nack'): void {
-    if (!this.#runs.settle(tag, kind)) return;
-    // While more is out than waits here, work goes on; a consumer that can hold one, beside others that hold much, waits with them.
-    if (kind === 'nack' || this.#runs.pending * 2 >= this.#runs.size) this.#flushSoon();
-    else this.#gathering ??= setTimeout(() => this.flush(), gatherMs);
+    if (this.#runs.settle(tag, kind)) this.#flushSoon();
   }
 
   /** Writes what is settled now. */
   flush(): void {
     this.#flushWanted = false;
-    clearTimeout(this.#gathering);
-    this.#gathering = undefined;
     if (this.#isClosed || !this.#buffer || this.#runs.pending === 0) return;
     this.#buffer.write(encodeAcks(this.#number, this.#runs.flush()));
     this.#connection.wire.sentSinceLastCheck = true;
