@@ -113,6 +113,13 @@ export class Agreement {
     return this.ways.some(({ connector }) => means(connector, { kind: 'topic', name: exchange })?.permitted);
   }
 
+  /** True when some connector, either way, could mean an exchange or a topic. */
+  get concernsExchanges(): boolean {
+    return this.ways.some(({ connector: { dynamicallyIncluded, staticallyIncluded } }) =>
+      [...dynamicallyIncluded, ...staticallyIncluded].some(({ kind }) => kind !== 'queue'),
+    );
+  }
+
   /** Queues that are named without a wildcard. */
   exactQueues(): string[] {
     return [...new Set(this.ways.flatMap(({ connector }) => exactQueues(connector)))];

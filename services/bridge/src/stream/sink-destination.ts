@@ -28,6 +28,8 @@ import { Restraint } from './restraint.ts';
 import { SinkStream } from './sink-machine.ts';
 import { type DestinationEffect, outstandingOf, SinkStreams } from './sink-streams.ts';
 
+/** A look at the queue this long ago tells a source that opens its stream nothing any more (ms). */
+const LOOK_FRESH_MS = 200;
 /** How long messages wait at the sink for their broker to come back before they are the source's again. */
 const DOWN_MS = 10_000;
 
@@ -49,6 +51,9 @@ export class SinkDestination {
   readonly #rest = new Rest();
   /** Forwarded without demand: what waits for a consumer is not looked at. */
   #static = false;
+  /** Consumers have come: their queue is looked at before a source asks, which then need not wait for it. */
+  #expecting = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #brokerUp = false;
   #draining = false;
   /** Withdrawn, or the broker is away for long: what arrives goes back, it does not wait here. */
@@ -107,6 +112,7 @@ export class SinkDestination {
     if (capacity > 0 && this.#downSince === Number.POSITIVE_INFINITY) this.#shut = false;
     if (capacity > before) this.#rest.end(now);
     setCapacity(this.#window, capacity);
+    this.#expecting = before === 0;
     this.#probe.touched(now);
     this.#restraint.mended(now);
     this.#setMayPublish();
@@ -160,6 +166,7 @@ export class SinkDestination {
     if (ready !== undefined) {
       const before = allowance(this.#window);
       noteProbe(this.#window, ready, during, now);
+      this.#lookedAt = now;
       if (ready === 0) this.#rest.taken(this.#window.total);
       if (allowance(this.#window) !== before) this.#probe.touched(now);
     }
@@ -199,6 +206,7 @@ export class SinkDestination {
 
   opened(frame: OpenFrame, now: number): DestinationEffect[] {
     const source = frame.address.source;
+    if (this.#streams.open.length === 0 && now - this.#lookedAt > LOOK_FRESH_MS) this.#window.known = false;
     const stream = this.known(source);
     stream.setMayPublish(this.#mayPublish());
     this.#restraint.join(stream);
@@ -332,6 +340,7 @@ export class SinkDestination {
     if (!this.#brokerUp || this.#shut || this.#window.capacity === 0) return false;
     if (this.blocked) return this.destination.kind === 'queue';
     if (this.#static && this.#window.room === Number.POSITIVE_INFINITY) return false;
+    if (this.#expecting) return true;
     const { open } = this.#streams;
     return open.length > 0 && wantsProbe(this.#window, outstandingOf(open));
   }
@@ -353,6 +362,7 @@ export class SinkDestination {
     this.#restraint.apply(this.#mayPublish(), this.#draining, now);
     this.#share(now);
     if (now >= Math.max(this.#probe.dueAt, this.#rest.until) && this.#wantsProbe()) {
+      this.#expecting = false;
       this.#probe.begin(this.#window.total);
       this.#streams.probe();
     }

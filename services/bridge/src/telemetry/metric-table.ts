@@ -204,7 +204,7 @@ export const metricTable = {
   },
   tombolo_stream_blocked_seconds_total: master(
     'counter',
-    'Time during which a message at the source could not have moved to peer, by reason; looked at every half second, with thousands of streams every five.',
+    'Time during which a message at the source could not have moved to peer, by reason; looked at every half second, with thousands of streams every ten seconds.',
     'connector',
     'destination',
     'peer',

@@ -27,7 +27,7 @@ const unservedReasons: readonly string[] = [
 ];
 
 /** A stream's reason that lasted longer than between two looks is not known to have lasted: the process stood still. */
-const longestLookMs = 5_000;
+const longestLookMs = 15_000;
 
 type LinkTotals = Pick<LinkView, 'reconnects' | 'bytesIn' | 'bytesOut'>;
 

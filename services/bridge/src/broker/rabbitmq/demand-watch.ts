@@ -22,6 +22,8 @@ const settleMs = 6_000;
 const catchUpMs = 11_000;
 /** How many queues are looked at one by one when a list shows no consumers of them any more. */
 const mostDoubted = 200;
+/** Lists of a thousand queues take the broker a third of a second: no more than this share of its time. */
+const restPerLook = { withEvents: 10, without: 3 };
 /** A failed snapshot is tried again. */
 const retryMs = 2_000;
 
@@ -217,18 +219,22 @@ export class RabbitDemandWatch implements DemandWatch {
       return;
     }
     this.#looking = true;
-    let next = this.#flowing && this.#surroundings.clock.now() >= this.#catchUpUntil ? reconcileMs : pollMs;
+    const { clock } = this.#surroundings;
+    const began = clock.now();
+    let next = this.#flowing && began >= this.#catchUpUntil ? reconcileMs : pollMs;
     try {
       const [queues, consumers] = await Promise.all([
         management.queues(this.#vhost),
         management.consumers(this.#vhost),
       ]);
+      const rest = (clock.now() - began) * (this.#flowing ? restPerLook.withEvents : restPerLook.without);
       const doubted = await this.#doubted(queues, consumers);
       if (this.#attached) {
-        const changes = this.#table.snapshot(queues, consumers, this.#surroundings.clock.now(), doubted);
+        const changes = this.#table.snapshot(queues, consumers, clock.now(), doubted);
         // Something moved: it may have been a list that lags behind.
         if (changes.length > 0) next = Math.min(next, settleMs);
         if (this.#table.isUnsettled) next = Math.min(next, pollMs);
+        next = Math.max(next, Math.min(reconcileMs, rest));
         this.#tell(changes);
         this.#sees(true);
       }

@@ -90,6 +90,25 @@ describe('a destination at the sink', () => {
     expect(published(sink.messages(messages([1]), 20_001)).map(({ sequence }) => sequence)).toEqual([1]);
   });
 
+  it('looks at its queue as soon as consumers come, so that a source that opens its stream then gets credit at once', () => {
+    const sink = new SinkDestination('east', 1, destination, { usual: 100, largest: 100 });
+    sink.brokerUp(true, 0);
+    expect(sink.demand(10, 0)).toEqual([{ do: 'probe' }]);
+    expect(sink.probed(0, 1)).toEqual([]);
+    expect(frames(sink.opened(open, 50), 'credit')).toMatchObject([{ granted: 10 }]);
+  });
+
+  it('gives no credit by a look that is old', () => {
+    const sink = new SinkDestination('east', 1, destination, { usual: 100, largest: 100 });
+    sink.brokerUp(true, 0);
+    sink.demand(10, 0);
+    sink.probed(0, 1);
+    const effects = sink.opened(open, 1_000);
+    expect(frames(effects, 'credit')).toEqual([]);
+    expect(effects).toContainEqual({ do: 'probe' });
+    expect(frames(sink.probed(0, 1_001), 'credit')).toMatchObject([{ granted: 10 }]);
+  });
+
   it('does not say again that it has given back what may have been sent again since: it would come twice', () => {
     const { sink } = flowing();
     sink.brokerUp(false, 0);
