@@ -180,7 +180,7 @@ describe('metrics', () => {
     ] as const)
       metrics.look(view, at);
     const seen = await read(metrics);
-    expect(seen.get('tombolo_stream_blocked_seconds_total', { reason: 'paused', peer: 'east' })).toBe(6);
+    expect(seen.get('tombolo_stream_blocked_seconds_total', { reason: 'paused', peer: 'east' })).toBe(16);
   });
 
   it('tell at the sink what is in doubt, and bytes in flight by direction', async () => {
