@@ -60,8 +60,10 @@ export interface HostOptions extends Omit<BridgeParts, 'inForce' | 'cluster' | '
 
 /** Where `tombolo status` looks, when nothing else is said. */
 const defaultAdmin: Address = { host: '127.0.0.1', port: 7461 };
-/** How often the bridges are looked at for what has changed and what metrics show; seldom enough that it takes no more than
- *  one part in so many. */
+/**
+ * How often the bridges are looked at for what has changed and what metrics show (ms); seldom enough that it takes no more than one part
+ * in so many.
+ */
 const noticeMs = { least: 500, most: 10_000, share: 1_000 };
 
 interface Hosted {

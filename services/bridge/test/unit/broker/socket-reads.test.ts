@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { DataPath } from '../../../src/broker/rabbitmq/data-path/data-path.ts';
 import { SocketReads } from '../../../src/broker/rabbitmq/data-path/socket-reads.ts';
@@ -25,6 +26,17 @@ test('a socket that rests after much was read loses nothing, keeps the order, an
   expect(heard.join('')).toBe(Array.from({ length: 2_000 }, (_, number) => `${number};`).join(''));
   socket.destroy();
   server.close();
+});
+
+test('a socket rests after much, and not when its buffer was full: more waits behind that', () => {
+  const reads = new SocketReads();
+  reads.receiver = () => true;
+  const socket = new Duplex({ read: () => {} });
+  const { buffer, callback } = reads.onread;
+  expect(callback.call(socket, buffer.length, buffer)).toBe(true);
+  expect(callback.call(socket, buffer.length - 1, buffer)).toBe(false);
+  reads.receiver = () => false;
+  expect(callback.call(socket, 1, buffer)).toBe(true);
 });
 
 /** An empty method frame of channel 1. */
